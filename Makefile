@@ -38,3 +38,9 @@ lock: ## Resolve pyproject.toml into requirements.lock (needs uv; see CONTRIBUTI
 .PHONY: clean
 clean: ## Remove .venv and .jars (data of the embedded stack stays: keystone down --purge removes it)
 	@rm -rf $(VENV) $(JARS) flink_jobs/jvm/target flink_jobs/jvm/*/target flink_jobs/jvm/libs/*/target
+
+.PHONY: lint
+lint: setup ## ruff and strict types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy

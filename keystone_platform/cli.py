@@ -1,0 +1,36 @@
+"""The command `keystone`: assembles the commands, and turns the platform's errors into a message and an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from keystone_platform.commands import demo, query, stack, streams
+from keystone_platform.errors import KeystoneError
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="keystone",
+    help="Move events from Kafka through Flink routers into an S3 warehouse. Start with `keystone up`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for group in (stack, streams, query, demo):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors go to stderr with their mend, exit status 1."""
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except KeystoneError as error:
+        stderr.print(f"error: {error}", style="red", markup=False)
+        sys.exit(EXIT_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

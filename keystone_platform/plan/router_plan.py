@@ -1,0 +1,111 @@
+"""RouterPlan: everything that decides what a router does, as one serialisable document.
+
+It is what is diffed, hashed, shown in the UI, submitted to Flink and tested against golden files. It holds no address
+and no secret: those come from the settings where it runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from keystone_platform.spec.types import Field as SchemaField
+from keystone_platform.spec.types import FieldType
+
+
+class PlanPart(BaseModel):
+    """Base of the plan's parts: frozen, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(PlanPart):
+    """The topic that is read and what is decoded of an event.
+
+    Attributes:
+        topic: the Kafka topic.
+        columns: top-level fields that filter or projection need, nested ones pruned to what is needed, in declared
+            order; empty when `raw`.
+        raw: the payload stays bytes and nothing is decoded, so nothing can become a dead letter.
+    """
+
+    topic: str
+    columns: tuple[SchemaField, ...] = ()
+    raw: bool = False
+
+
+class Filter(PlanPart):
+    """A filter, rendered from one typed tree for both engines."""
+
+    text: str
+    """As the user wrote it; shown, never executed."""
+    flink: str
+    """Condition over the source's columns, in Flink SQL."""
+    duckdb: str
+    """The same condition in DuckDB SQL, over columns of the same names and types."""
+
+
+class OutputColumn(PlanPart):
+    """A column of the sink: `path` of the payload under the sink's `name`."""
+
+    name: str
+    path: tuple[str, ...]
+    type: FieldType
+
+
+class WarehouseTarget(PlanPart):
+    """An Iceberg table, `namespace.table`."""
+
+    kind: Literal["warehouse"] = "warehouse"
+    table: str
+
+
+class KafkaTarget(PlanPart):
+    """Another topic; payload and headers go on untouched."""
+
+    kind: Literal["kafka"] = "kafka"
+    topic: str
+
+
+Target = Annotated[WarehouseTarget | KafkaTarget, Field(discriminator="kind")]
+
+
+class RouterPlan(PlanPart):
+    """One router: a stream's events to one sink.
+
+    Attributes:
+        route: identity, `<stream>.<route name>`.
+        columns: the sink's columns beside the metadata columns; empty when the source is raw.
+        dead_letter_topic: where events go that can't be decoded.
+        parallelism: subtasks of each operator.
+        checkpoint_interval_s: seconds between checkpoints and so between commits.
+    """
+
+    version: Literal[1] = 1
+    route: str
+    stream: str
+    source: Source
+    filter: Filter | None = None
+    columns: tuple[OutputColumn, ...] = ()
+    target: Target
+    dead_letter_topic: str
+    parallelism: int
+    checkpoint_interval_s: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, as 64 hex digits: two plans are the same router iff it is equal."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    def canonical_json(self) -> str:
+        """Return the plan as JSON whose bytes depend on its values only."""
+        return self.model_dump_json(exclude_none=True)
+
+
+METADATA_COLUMNS = ("_guid", "_time", "_host", "_app", "_topic", "_partition", "_offset")
+"""Columns of every landed row beside the selected ones; (_topic, _partition, _offset) is the row's identity."""
+
+RAW_COLUMN = "_value"
+"""Holds the payload's bytes where a route selects nothing of a stream without a schema."""

@@ -1,0 +1,109 @@
+"""How Keystone attaches to the servers around it: one document, the same for the embedded stack and remote clusters.
+
+`keystone up` writes it for the embedded stack; for remote servers a person writes it and names it in KEYSTONE_SETTINGS.
+`keystone env --json` prints it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from keystone_platform.errors import InvalidSpec, Terminal
+
+SETTINGS_VARIABLE = "KEYSTONE_SETTINGS"
+"""Names a settings file; without it the embedded stack's own file is read."""
+
+HOME_VARIABLE = "KEYSTONE_HOME"
+"""Folder of the embedded stack's data and logs; default `.keystone` in the working directory."""
+
+STREAMS_VARIABLE = "KEYSTONE_STREAMS"
+"""Folder of the stream YAMLs; default `streams` in the working directory."""
+
+SETTINGS_FILE = "settings.json"
+"""Name of the settings file that `keystone up` writes below the home folder."""
+
+
+class S3Settings(BaseModel):
+    """The object store that holds tables, checkpoints and savepoints."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str = Field(repr=False)
+    region: str = "us-east-1"
+    path_style: bool = True
+    bucket: str = "keystone"
+
+
+class Settings(BaseModel):
+    """Everything a client needs to attach.
+
+    Attributes:
+        kafka: properties as a Kafka client takes them; at least `bootstrap.servers`.
+        s3: the object store.
+        catalog: properties as pyiceberg's load_catalog takes them (`type`, `uri`, `warehouse`, `s3.*`).
+        flink_rest: base URL of the Flink cluster's REST API.
+        dagster_url: base URL of the Dagster webserver.
+        ledger_url: SQLAlchemy URL of the database of deployments.
+        checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka: dict[str, str]
+    s3: S3Settings
+    catalog: dict[str, str] = Field(repr=False)
+    flink_rest: str
+    dagster_url: str
+    ledger_url: str = Field(repr=False)
+    checkpoints: str = "s3://keystone/flink"
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Kafka's `host:port[,host:port…]`."""
+        return self.kafka["bootstrap.servers"]
+
+
+def home_folder(env: Mapping[str, str]) -> Path:
+    """Return the embedded stack's folder, absolute; it need not exist."""
+    return Path(env.get(HOME_VARIABLE, ".keystone")).absolute()
+
+
+def streams_folder(env: Mapping[str, str]) -> Path:
+    """Return the folder of the stream YAMLs, absolute; it need not exist."""
+    return Path(env.get(STREAMS_VARIABLE, "streams")).absolute()
+
+
+def settings_file(env: Mapping[str, str]) -> Path:
+    """Return the settings file that `env` names, or the embedded stack's."""
+    named = env.get(SETTINGS_VARIABLE)
+    return Path(named) if named else home_folder(env) / SETTINGS_FILE
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        env: the process's environment unless given.
+
+    Raises:
+        Terminal: the file is not there (the stack was never started, or the variable names a wrong path).
+        InvalidSpec: the file is not of this form.
+    """
+    path = settings_file(os.environ if env is None else env)
+    if not path.is_file():
+        message = f"no settings at {path}"
+        mend = f"Start the embedded stack with `keystone up`, or name a settings file in {SETTINGS_VARIABLE}."
+        raise Terminal(message, mend=mend)
+    try:
+        return Settings.model_validate_json(path.read_text())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidSpec(
+            first["msg"], file=str(path), field=".".join(map(str, first["loc"])), mend="See `keystone env --json`."
+        ) from error

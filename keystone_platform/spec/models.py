@@ -1,0 +1,176 @@
+"""What a team declares: a stream, its events' schema and where they go.
+
+These are values only. `loader` reads them from YAML with places for errors, `filters` is the language of `filter`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from keystone_platform.spec.types import Field as SchemaField
+from keystone_platform.spec.types import Scalar, Struct
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""Name of a stream, a route or a column of our own making."""
+
+FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
+"""Name of a field of the payload, as producers spell it. A leading underscore is reserved for metadata columns."""
+
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,245}$")]
+"""A Kafka topic; four characters are kept free for the dead letters' suffix."""
+
+TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$")]
+"""`namespace.table`."""
+
+FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")]
+"""A field of the payload, dotted when nested: `device.type`."""
+
+FIRST_HOUR = datetime(2026, 1, 1, tzinfo=UTC)
+"""Default of `since`: the first hour that Dagster shows as a partition."""
+
+
+class Spec(BaseModel):
+    """Base of everything declared: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class WarehouseSink(Spec):
+    """Lands rows in an Iceberg table, exactly once."""
+
+    table: TableName
+
+
+class KafkaSink(Spec):
+    """Passes events on to another topic, at least once."""
+
+    topic: TopicName
+
+
+class SearchSink(Spec):
+    """Indexes events; `{date}` in the name stands for the event's day."""
+
+    index: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._{}-]{0,200}$")]
+
+
+SinkKind = Literal["warehouse", "kafka", "search"]
+
+
+class SinkSpec(Spec):
+    """Exactly one of the sinks."""
+
+    warehouse: WarehouseSink | None = None
+    kafka: KafkaSink | None = None
+    search: SearchSink | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SinkSpec:
+        if sum(sink is not None for sink in (self.warehouse, self.kafka, self.search)) != 1:
+            message = "name exactly one sink: warehouse, kafka or search"
+            raise ValueError(message)
+        return self
+
+    @property
+    def kind(self) -> SinkKind:
+        """Which sink it is."""
+        if self.warehouse:
+            return "warehouse"
+        return "kafka" if self.kafka else "search"
+
+
+class SelectItem(Spec):
+    """One selected column: `name` is what the sink calls it, `path` where it is in the payload."""
+
+    name: FieldName
+    path: FieldPath
+
+
+def _select_item(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    """Turn the YAML's two short forms into a SelectItem: `user_id`, or `{device_type: device.type}`."""
+    if isinstance(value, str):
+        return {"name": value.rsplit(".", 1)[-1], "path": value}
+    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+        name, path = next(iter(value.items()))
+        return {"name": name, "path": path}
+    return value
+
+
+class RouteSpec(Spec):
+    """One way of a stream's events to one sink."""
+
+    sink: SinkSpec
+    name: Name | None = None
+    """Distinguishes two routes of one stream into the same kind of sink; default: the sink's kind."""
+    filter: str | None = None
+    """Keeps the events for which it is true; without it all are kept."""
+    select: tuple[Annotated[SelectItem, BeforeValidator(_select_item)], ...] | None = Field(default=None, min_length=1)
+    """Columns to keep; without it every declared column."""
+    parallelism: int = Field(default=1, ge=1, le=1024)
+    checkpoint_interval_s: int = Field(default=10, ge=1, le=3600)
+    """Seconds between checkpoints and so between commits: the age of a landed row, against the number of files."""
+
+    @property
+    def route_name(self) -> str:
+        """The route's name within its stream."""
+        return self.name or self.sink.kind
+
+
+def _schema(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    """Turn the YAML's mapping of names to types into a Struct."""
+    if value is None or isinstance(value, Struct):
+        return value
+    if not isinstance(value, dict):
+        message = "a mapping of field names to types"
+        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError with its place
+    return Struct(tuple(SchemaField(_field_name(name), _field_type(name, kind)) for name, kind in value.items()))
+
+
+def _field_name(name: Any) -> str:  # noqa: ANN401 - raw YAML
+    if not isinstance(name, str) or not name[:1].isalpha() or not name.replace("_", "").isalnum() or not name.isascii():
+        message = f"{name!r} is no field name: a letter first, then letters, digits and underscores"
+        raise ValueError(message)
+    return name
+
+
+def _field_type(name: str, kind: Any) -> Scalar | Struct:  # noqa: ANN401 - raw YAML
+    if isinstance(kind, dict) and kind:
+        return Struct(tuple(SchemaField(_field_name(key), _field_type(key, inner)) for key, inner in kind.items()))
+    if isinstance(kind, str) and kind in set(Scalar):
+        return Scalar(kind)
+    message = f"{name}: {kind!r} is no type; use one of {', '.join(Scalar)} or a mapping of fields"
+    raise ValueError(message)
+
+
+class StreamSpec(Spec):
+    """A stream: its topic, what its events hold, and its routes."""
+
+    stream: Name
+    owner: Annotated[str, StringConstraints(pattern=r"^(team:[A-Za-z0-9_.-]+|[^@\s]+@[^@\s]+)$")]
+    """`team:NAME` or an e-mail address, as Dagster takes owners."""
+    description: str = ""
+    topic: TopicName | None = None
+    """Default: the stream's name."""
+    partitions: int = Field(default=4, ge=1, le=10_000)
+    """Partitions of the topic when Keystone creates it; an existing topic is left as it is."""
+    since: datetime = FIRST_HOUR
+    fields: Annotated[Struct | None, BeforeValidator(_schema)] = Field(default=None, alias="schema")
+    """What the payload (a JSON object) holds; without it routes carry the payload's bytes untouched."""
+    routes: tuple[RouteSpec, ...] = Field(min_length=1)
+
+    @property
+    def topic_name(self) -> str:
+        """The Kafka topic that the events are in."""
+        return self.topic or self.stream
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where events go that a route could not decode."""
+        return f"{self.topic_name}.dlq"
+
+
+def route_id(stream: StreamSpec, route: RouteSpec) -> str:
+    """Return the route's identity, `<stream>.<route name>`, unique in the fleet."""
+    return f"{stream.stream}.{route.route_name}"

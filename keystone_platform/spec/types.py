@@ -1,0 +1,48 @@
+"""Types of declared columns: the closed set that a stream's schema may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scalar(StrEnum):
+    """A scalar column type, by the name that the YAML uses."""
+
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INT = "int"
+    BIGINT = "bigint"
+    FLOAT = "float"
+    DOUBLE = "double"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    """A point in time (UTC, microseconds); JSON text in ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A nested object; `fields` in declared order, names unique."""
+
+    fields: tuple[Field, ...]
+
+    def field(self, name: str) -> Field | None:
+        """Return the field of that name, or None."""
+        return next((field for field in self.fields if field.name == name), None)
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(str(field) for field in self.fields) + "}"
+
+
+FieldType = Scalar | Struct
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named, typed field of an event."""
+
+    name: str
+    type: FieldType
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type}"
