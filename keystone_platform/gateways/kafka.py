@@ -1,0 +1,153 @@
+"""What the control plane asks of a Kafka cluster: topics and how far they reach. It never reads an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from keystone_platform.errors import Terminal, Transient, UnknownOutcome
+
+MAX_MESSAGE_BYTES = 10 * 1024 * 1024 + 64 * 1024
+"""Largest record of a topic that Keystone creates: a payload of 10 MB with its headers and framing."""
+
+TOPIC_DEFAULTS: Mapping[str, str] = MappingProxyType({"max.message.bytes": str(MAX_MESSAGE_BYTES)})
+"""Configuration of a topic that Keystone creates, where the caller says nothing else."""
+
+REQUEST_TIMEOUT_S = 10.0
+"""How long one request may take, the first connection included."""
+
+_UNREACHABLE = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})
+
+_SETTLING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+"""A topic was just created or a leader moved: gone in a moment, and librdkafka does not retry these requests."""
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """How far a topic reaches, per partition.
+
+    Attributes:
+        begin: offset of the oldest record that is kept.
+        end: offset that the next record gets. Both have the same keys; empty when there is no such topic.
+    """
+
+    begin: Mapping[int, int]
+    end: Mapping[int, int]
+
+    @property
+    def span(self) -> int:
+        """Offsets from begin to end; more than the records where the topic holds transactions."""
+        return sum(self.end[partition] - self.begin[partition] for partition in self.end)
+
+
+class KafkaGateway(Protocol):
+    """A Kafka cluster. Every call blocks for a few requests of at most `REQUEST_TIMEOUT_S` each.
+
+    Each raises Transient when the cluster does not answer and Terminal when it refuses (not allowed, bad value).
+    """
+
+    def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
+        """Create the topic unless it exists; an existing one is left as it is. Return whether it was created.
+
+        `config` is added to TOPIC_DEFAULTS; the replication factor is the cluster's default. Raises UnknownOutcome
+        when the request went out and no answer came; calling again is safe.
+        """
+        ...
+
+    def offsets(self, topic: str) -> Offsets:
+        """Return where each partition begins and ends now; without partitions if the topic does not exist."""
+        ...
+
+
+class ConfluentKafka:
+    """KafkaGateway over librdkafka's admin client.
+
+    Args:
+        properties: as a Kafka client takes them; at least `bootstrap.servers`.
+        timeout_s: how long one request may take.
+    """
+
+    def __init__(self, properties: Mapping[str, str], timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        self._bootstrap = properties["bootstrap.servers"]
+        self._timeout_s = timeout_s
+        # log_level 0: a broker that is down is told by the errors below, not by librdkafka on stderr.
+        self._admin = AdminClient({"log_level": 0, "socket.timeout.ms": int(timeout_s * 1000), **properties})
+
+    def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
+        if self._partitions(name) is not None:
+            return False
+        topic = NewTopic(name, num_partitions=partitions, config={**TOPIC_DEFAULTS, **(config or {})})
+        asked = f"create topic {name}"
+        try:
+            self._answer(asked, self._admin.create_topics([topic], request_timeout=self._timeout_s)[name])
+        except _Refusal as refusal:
+            if refusal.code == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise
+        except Transient as error:
+            message = f"no answer whether topic {name} was created"
+            raise UnknownOutcome(message, mend=error.mend) from error
+        return True
+
+    def offsets(self, topic: str) -> Offsets:
+        partitions = self._partitions(topic) or ()
+        settled = Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=stop_after_delay(self._timeout_s),
+            wait=wait_fixed(0.2),
+            reraise=True,
+        )
+        begin = settled(self._list, topic, partitions, OffsetSpec.earliest())
+        return Offsets(begin=begin, end=settled(self._list, topic, partitions, OffsetSpec.latest()))
+
+    def _partitions(self, topic: str) -> tuple[int, ...] | None:
+        # Not list_topics(topic): that asks for metadata in the way that lets a broker create the topic.
+        described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=self._timeout_s)
+        try:
+            return tuple(part.id for part in self._answer(f"describe topic {topic}", described[topic]).partitions)
+        except _Refusal as refusal:
+            if refusal.code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise
+
+    def _list(self, topic: str, partitions: tuple[int, ...], spec: OffsetSpec) -> dict[int, int]:
+        if not partitions:
+            return {}
+        asked = {TopicPartition(topic, partition): spec for partition in partitions}
+        futures = self._admin.list_offsets(asked, request_timeout=self._timeout_s)
+        answers = {key.partition: self._answer(f"list offsets of {topic}", future) for key, future in futures.items()}
+        return {partition: answer.offset for partition, answer in answers.items()}
+
+    def _answer(self, asked: str, future: Future[Any]) -> Any:  # noqa: ANN401 - each request has its own answer
+        try:
+            return future.result(timeout=self._timeout_s + 1)
+        except TimeoutError as error:
+            raise self._unreachable() from error
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() in _UNREACHABLE:
+                raise self._unreachable() from error
+            if reason.code() in _SETTLING:
+                message = f"Kafka at {self._bootstrap} could not yet {asked}: {reason.str()}"
+                raise Transient(message) from error
+            message = f"Kafka at {self._bootstrap} refused to {asked}: {reason.str()}"
+            raise _Refusal(message, code=reason.code()) from error
+
+    def _unreachable(self) -> Transient:
+        mend = "Start it (`keystone up` for the embedded stack), or set kafka's bootstrap.servers in the settings."
+        return Transient(f"Kafka does not answer at {self._bootstrap}", mend=mend)
+
+
+class _Refusal(Terminal):
+    """The cluster answered no, for the reason of that code."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(what, mend="See the broker's log, and what this client is allowed to do.")
+        self.code = code
