@@ -1,83 +1,10 @@
-"""What the control plane asks of a Flink cluster, and the one thing that talks to its REST API."""
+"""What the control plane asks of a Flink cluster."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-
-class JobState(StrEnum):
-    """A job's state, as Flink's REST API names it."""
-
-    INITIALIZING = "INITIALIZING"
-    CREATED = "CREATED"
-    RUNNING = "RUNNING"
-    FAILING = "FAILING"
-    FAILED = "FAILED"
-    CANCELLING = "CANCELLING"
-    CANCELED = "CANCELED"
-    FINISHED = "FINISHED"
-    RESTARTING = "RESTARTING"
-    SUSPENDED = "SUSPENDED"
-    RECONCILING = "RECONCILING"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the job will never run again."""
-        return self in (JobState.FAILED, JobState.CANCELED, JobState.FINISHED)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job that the cluster knows.
-
-    Attributes:
-        job_id: 32 hex digits.
-        name: as submitted; for people, never an identity.
-        tasks_running: subtasks that run now, of `tasks_total`.
-    """
-
-    job_id: str
-    name: str
-    state: JobState
-    started: datetime
-    tasks_running: int
-    tasks_total: int
-
-    @property
-    def is_running(self) -> bool:
-        """Whether every subtask runs: RUNNING alone is said of a job that still waits for slots."""
-        return self.state is JobState.RUNNING and self.tasks_running == self.tasks_total > 0
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What the cluster can take."""
-
-    task_managers: int
-    slots_total: int
-    slots_free: int
-
-
-@dataclass(frozen=True)
-class Checkpoints:
-    """A job's checkpoints in this run.
-
-    Attributes:
-        completed: how many completed.
-        failed: how many failed.
-        latest_path: S3 URI of the newest completed one, None before the first.
-        latest_at: when that completed.
-        restored_from: S3 URI of what the job started from or last restarted from.
-    """
-
-    completed: int
-    failed: int
-    latest_path: str | None
-    latest_at: datetime | None
-    restored_from: str | None
+from keystone_platform.plan.observation import Checkpoints, Cluster, Job
 
 
 class FlinkGateway(Protocol):
