@@ -1,0 +1,222 @@
+"""What a table's metadata says about its data files: totals by hour, and what changed since a snapshot.
+
+Only manifests are read, never data. A manifest that can't hold the hours asked for is skipped by its bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pyiceberg.conversions import from_bytes
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent, ManifestEntryStatus, ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot, ancestors_of
+from pyiceberg.types import IntegerType, TimestamptzType
+from pyiceberg.utils.datetime import micros_to_timestamptz
+
+from keystone_platform.gateways.iceberg_schema import TIME_COLUMN
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+SMALL_FILE_BYTES = 64 * 1024 * 1024
+"""A data file below this is small: worth merging with others of its hour."""
+
+COMPACTION_MARK = "keystone.compaction"
+"""Key in a snapshot's summary that tells a compaction from new data; its value is the hour."""
+
+
+@dataclass(frozen=True)
+class HourTotals:
+    """What one hour of a table holds now.
+
+    Attributes:
+        hour: its start, UTC; None for rows without a time.
+        bytes: compressed size of the data files.
+        small_files: how many of `files` are below SMALL_FILE_BYTES.
+        first_time: earliest `_time`, microseconds; None when no file tells.
+        last_time: latest `_time`.
+    """
+
+    hour: datetime | None
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    small_files: int = 0
+    first_time: datetime | None = None
+    last_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class HourChange:
+    """What happened to one hour between two snapshots.
+
+    Attributes:
+        rows_added: rows of new data; a compaction adds none.
+        new_data: whether anything but compaction touched the hour.
+    """
+
+    hour: datetime | None
+    rows_added: int
+    new_data: bool
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened to a table since a snapshot.
+
+    Attributes:
+        snapshot_id: the newest snapshot; None when the table never had one.
+        hours: the hours that were touched, in order; a None hour last.
+        complete: False when the history does not reach back to the snapshot asked for (it expired, or the cursor was
+            lost): then `hours` are all the hours of the table, each as new data.
+    """
+
+    snapshot_id: int | None
+    hours: tuple[HourChange, ...]
+    complete: bool
+
+
+def hour_ordinal(hour: datetime) -> int:
+    """Return the hours since 1970, as Iceberg's hour transform counts them."""
+    return int((hour - EPOCH) // timedelta(hours=1))
+
+
+def hour_of(data_file: DataFile) -> datetime | None:
+    """Return the start of the file's hour; None for rows without a time, or with one beyond the calendar."""
+    ordinal = data_file.partition[0] if len(data_file.partition) else None
+    if ordinal is None:
+        return None
+    try:
+        return EPOCH + timedelta(hours=ordinal)
+    except OverflowError:  # a producer's clock can say year 200,000; Python's calendar ends at 9999
+        return None
+
+
+def live_files(
+    table: Table, hours: Collection[datetime | None] | None = None, snapshot: Snapshot | None = None
+) -> Iterator[DataFile]:
+    """Yield the data files of a snapshot (the current one by default), of these hours only when given.
+
+    Blocks for one request for the manifest list and one for each manifest that may hold such files.
+    """
+    head = snapshot or table.current_snapshot()
+    if head is None:
+        return
+    for manifest in head.manifests(table.io):
+        if manifest.content is not ManifestContent.DATA or not _may_hold(manifest, hours):
+            continue
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+            data_file = entry.data_file
+            if data_file.content is DataFileContent.DATA and (hours is None or hour_of(data_file) in hours):
+                yield data_file
+
+
+def totals_by_hour(
+    table: Table, hours: Collection[datetime | None] | None = None, small: int = SMALL_FILE_BYTES
+) -> tuple[HourTotals, ...]:
+    """Return the totals of each hour that has files, in order, rows without a time last."""
+    time_id = table.schema().find_field(TIME_COLUMN).field_id
+    return sum_by_hour(live_files(table, hours), time_id, small)
+
+
+def sum_by_hour(data_files: Iterable[DataFile], time_id: int, small: int = SMALL_FILE_BYTES) -> tuple[HourTotals, ...]:
+    """Sum data files up by their hour; `time_id` is the field id of `_time`, whose bounds give first and last."""
+    totals: dict[datetime | None, HourTotals] = {}
+    for data_file in data_files:
+        hour = hour_of(data_file)
+        before = totals.get(hour, HourTotals(hour))
+        first, last = _bounds(data_file, time_id)
+        totals[hour] = HourTotals(
+            hour=hour,
+            rows=before.rows + data_file.record_count,
+            files=before.files + 1,
+            bytes=before.bytes + data_file.file_size_in_bytes,
+            small_files=before.small_files + (data_file.file_size_in_bytes < small),
+            first_time=min((time for time in (before.first_time, first) if time), default=None),
+            last_time=max((time for time in (before.last_time, last) if time), default=None),
+        )
+    return tuple(totals[hour] for hour in _in_order(totals))
+
+
+def changes_since(table: Table, snapshot_id: int | None) -> Changes:
+    """Return which hours changed after `snapshot_id`; None asks for everything.
+
+    Reads one manifest list for each snapshot in between, so it costs the more the longer ago it is.
+    """
+    head = table.current_snapshot()
+    if head is None:
+        return Changes(None, (), complete=True)
+    between = _snapshots_after(table, head, snapshot_id)
+    if between is None:
+        every = sum_by_hour(live_files(table), table.schema().find_field(TIME_COLUMN).field_id)
+        hours = tuple(HourChange(total.hour, total.rows, new_data=True) for total in every)
+        return Changes(head.snapshot_id, hours, complete=snapshot_id is None)
+    changed: dict[datetime | None, HourChange] = {}
+    for snapshot in between:
+        for change in _changes_of(table, snapshot):
+            before = changed.get(change.hour, HourChange(change.hour, 0, new_data=False))
+            rows = before.rows_added + change.rows_added
+            changed[change.hour] = HourChange(change.hour, rows, before.new_data or change.new_data)
+    return Changes(head.snapshot_id, tuple(changed[hour] for hour in _in_order(changed)), complete=True)
+
+
+def is_compaction(snapshot: Snapshot) -> bool:
+    """Whether the snapshot only rewrote files, so that no row came or went."""
+    return snapshot.summary is not None and COMPACTION_MARK in snapshot.summary.additional_properties
+
+
+def _snapshots_after(table: Table, head: Snapshot, snapshot_id: int | None) -> list[Snapshot] | None:
+    """Return the snapshots from `head` back to, without, `snapshot_id`; None when that is not among the ancestors."""
+    if snapshot_id is None:
+        return None
+    found: list[Snapshot] = []
+    for snapshot in ancestors_of(head, table.metadata):
+        if snapshot.snapshot_id == snapshot_id:
+            return found
+        found.append(snapshot)
+    return None
+
+
+def _changes_of(table: Table, snapshot: Snapshot) -> Iterator[HourChange]:
+    compaction = is_compaction(snapshot)
+    for manifest in snapshot.manifests(table.io):
+        if manifest.content is not ManifestContent.DATA or manifest.added_snapshot_id != snapshot.snapshot_id:
+            continue
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+            # a manifest that merges older ones carries their files as EXISTING, of older snapshots
+            if entry.snapshot_id != snapshot.snapshot_id or entry.status is ManifestEntryStatus.EXISTING:
+                continue
+            added = entry.status is ManifestEntryStatus.ADDED and not compaction
+            rows = entry.data_file.record_count if added else 0
+            yield HourChange(hour_of(entry.data_file), rows, new_data=not compaction)
+
+
+def _may_hold(manifest: ManifestFile, hours: Collection[datetime | None] | None) -> bool:
+    if hours is None or None in hours or not manifest.partitions:
+        return True
+    summary = manifest.partitions[0]
+    if summary.lower_bound is None or summary.upper_bound is None:
+        return False
+    low, high = (int(from_bytes(IntegerType(), bound)) for bound in (summary.lower_bound, summary.upper_bound))
+    return any(hour and low <= hour_ordinal(hour) <= high for hour in hours)
+
+
+def _bounds(data_file: DataFile, field_id: int) -> tuple[datetime | None, datetime | None]:
+    low = (data_file.lower_bounds or {}).get(field_id)
+    high = (data_file.upper_bounds or {}).get(field_id)
+    return _timestamp(low), _timestamp(high)
+
+
+def _timestamp(bound: bytes | None) -> datetime | None:
+    if bound is None:
+        return None
+    try:
+        return micros_to_timestamptz(int(from_bytes(TimestamptzType(), bound)))
+    except OverflowError:  # beyond the calendar, see hour_of
+        return None
+
+
+def _in_order(hours: Iterable[datetime | None]) -> list[datetime | None]:
+    return sorted(hours, key=lambda hour: (hour is None, hour or EPOCH))

@@ -1,0 +1,304 @@
+"""The warehouse's tables: created and evolved here, through one Iceberg catalog that Flink and DuckDB read as well."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Protocol
+
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    ForbiddenError,
+    NoSuchTableError,
+    RESTError,
+    TableAlreadyExistsError,
+    UnauthorizedError,
+)
+from pyiceberg.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from keystone_platform.errors import InvalidSpec, Terminal, Transient
+from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, totals_by_hour
+from keystone_platform.gateways.iceberg_schema import Evolution, evolution, hourly, is_hourly, table_schema
+from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
+from keystone_platform.settings import Settings
+
+CATALOG_NAME = "keystone"
+"""The catalog's name. A SQL catalog keeps it in each row, so every client (Flink, pyiceberg) has to use this one."""
+
+TABLE_PROPERTIES = {
+    "format-version": "2",
+    "write.format.default": "parquet",
+    "write.parquet.compression-codec": "zstd",
+    "write.parquet.compression-level": "3",
+    "write.target-file-size-bytes": str(256 * 1024 * 1024),
+    # pyiceberg takes this one, Flink the size in bytes of its default (128 MB)
+    "write.parquet.row-group-limit": "500000",
+    # a hash at the front of each key: S3 throttles by prefix
+    "write.object-storage.enabled": "true",
+    # rows stay in the subtask that read them; one hour at a time is open, so no shuffle is worth its cost
+    "write.distribution-mode": "none",
+    # a router commits every few seconds: without these two, metadata files pile up forever
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+    "write.metadata.metrics.default": "truncate(16)",
+    "history.expire.max-snapshot-age-ms": str(24 * 60 * 60 * 1000),
+    "history.expire.min-snapshots-to-keep": "50",
+    # the router's committer and compaction collide: each tries again for minutes rather than failing a job
+    "commit.retry.num-retries": "20",
+    "commit.retry.min-wait-ms": "100",
+    "commit.retry.max-wait-ms": "10000",
+    "commit.retry.total-timeout-ms": "600000",
+    # compaction replaces named files, so rows appended meanwhile are no conflict; pyiceberg's default says they are
+    "write.delete.isolation-level": "snapshot",
+    "write.update.isolation-level": "snapshot",
+}
+"""What every table gets when it is created. A property that somebody changed later is left as it is."""
+
+EVOLUTION_ATTEMPTS = 5
+
+PROMPT_S3 = {"s3.connect-timeout": "5", "s3.request-timeout": "30"}
+"""Seconds; a client waits no longer for an S3 that does not answer. The settings' own values win."""
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """What `ensure_table` did; all empty when the table was right already.
+
+    Attributes:
+        added: columns added, `path type`.
+        widened: columns whose type became wider.
+    """
+
+    table: str
+    created: bool
+    added: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything was touched."""
+        return self.created or bool(self.added or self.widened)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A table's newest state.
+
+    Attributes:
+        metadata_location: URI of the metadata file, which any Iceberg reader can open.
+        snapshot_id: None before the first commit.
+        committed_at: when that snapshot was committed.
+    """
+
+    table: str
+    location: str
+    metadata_location: str
+    snapshot_id: int | None
+    committed_at: datetime | None
+    rows: int
+    files: int
+    bytes: int
+
+
+class Lake(Protocol):
+    """The warehouse's tables, each named `namespace.table`.
+
+    Every method blocks for a few requests to the catalog and the object store. Transient when one of them does not
+    answer, Terminal when one of them refuses.
+    """
+
+    def ensure_table(self, plan: RouterPlan) -> TableChange:
+        """Create or evolve the table of a warehouse plan so that a router may write to it; harmless to repeat.
+
+        New columns are added and types widened (int to bigint, float to double); a column that the plan no longer
+        has stays. Two callers at once are fine. Raises InvalidSpec when a column's type changed in another way, or
+        when a table of that name is not Keystone's.
+        """
+        ...
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of all tables, sorted."""
+        ...
+
+    def head(self, table: str) -> Head | None:
+        """Return the table's newest state, or None when there is no such table."""
+        ...
+
+    def hours(self, table: str, only: Collection[datetime | None] | None = None) -> tuple[HourTotals, ...]:
+        """Return the totals of each hour that has files, or of `only` those hours; read from metadata, never data."""
+        ...
+
+    def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
+        """Return which hours changed after that snapshot; see Changes for an expired one."""
+        ...
+
+
+class IcebergLake:
+    """A Lake on the catalog of the settings; connects on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._properties = dict(settings.catalog)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The pyiceberg catalog, for upkeep that goes beyond this Protocol."""
+        properties = {**PROMPT_S3, **self._properties}
+        name = properties.pop("name", CATALOG_NAME)
+        with self.translated():
+            return load_catalog(name, **properties)
+
+    def ensure_table(self, plan: RouterPlan) -> TableChange:
+        if not isinstance(plan.target, WarehouseTarget):
+            message = f"route {plan.route} has no table"
+            raise InvalidSpec(message, mend="Only a warehouse route has one.")
+        with self.translated():
+            return self._ensure(plan, plan.target.table)
+
+    def tables(self) -> tuple[str, ...]:
+        with self.translated():
+            found = [
+                ".".join(name)
+                for namespace in self.catalog.list_namespaces()
+                for name in self.catalog.list_tables(namespace)
+            ]
+        return tuple(sorted(found))
+
+    def head(self, table: str) -> Head | None:
+        try:
+            loaded = self.load(table)
+        except InvalidSpec:
+            return None
+        return head_of(loaded)
+
+    def hours(self, table: str, only: Collection[datetime | None] | None = None) -> tuple[HourTotals, ...]:
+        loaded = self.load(table)
+        with self.translated():
+            return totals_by_hour(loaded, only)
+
+    def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
+        loaded = self.load(table)
+        with self.translated():
+            return changes_since(loaded, snapshot_id)
+
+    def load(self, table: str) -> Table:
+        """Return the pyiceberg table as it is now; InvalidSpec when there is none."""
+        with self.translated():
+            try:
+                return self.catalog.load_table(table)
+            except NoSuchTableError as error:
+                message = f"no table {table}"
+                mend = f"Tables: {', '.join(self.tables()) or 'none yet'}."
+                raise InvalidSpec(message, mend=mend) from error
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what the catalog and the object store raise into the platform's errors; no secret gets into them."""
+        try:
+            yield
+        except (PermissionError, ForbiddenError, UnauthorizedError) as error:
+            raise self._refused() from error
+        except SQLAlchemyError as error:
+            message = f"the catalog's database does not answer: {type(error).__name__}"
+            raise Transient(message, mend="See `catalog.uri` of the settings.") from error
+        except RESTError as error:
+            message = f"the catalog does not answer: {type(error).__name__}"
+            raise Transient(message, mend="See `catalog.uri` of the settings.") from error
+        except CommitFailedException as error:
+            message = "other writers kept changing the table"
+            raise Transient(message, mend="Try again.") from error
+        except FileNotFoundError as error:
+            message = f"a file of the warehouse is missing: {error.filename or error}"
+            raise Transient(message, mend="It may have been replaced meanwhile; try again.") from error
+        except OSError as error:
+            if _is_refusal(error):
+                raise self._refused() from error
+            message = f"the object store at {self._endpoint} does not answer"
+            raise Transient(message, mend="See `s3.endpoint` of the settings, and `keystone status`.") from error
+
+    @property
+    def _endpoint(self) -> str:
+        return self._properties.get("s3.endpoint", self._properties.get("warehouse", "its default"))
+
+    def _refused(self) -> Terminal:
+        key = self._properties.get("s3.access-key-id", "none")
+        message = f"the warehouse's server refuses access (endpoint {self._endpoint}, access key id {key})"
+        mend = "Check `s3.access-key-id`, `s3.secret-access-key` and the bucket's policy in the settings."
+        return Terminal(message, mend=mend)
+
+    @retry(
+        retry=retry_if_exception_type(CommitFailedException),
+        stop=stop_after_attempt(EVOLUTION_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.1, max=2),
+        reraise=True,
+    )
+    def _ensure(self, plan: RouterPlan, name: str) -> TableChange:
+        try:
+            table = self.catalog.load_table(name)
+        except NoSuchTableError:
+            return self._create(plan, name)
+        return _evolve(table, plan, name)
+
+    def _create(self, plan: RouterPlan, name: str) -> TableChange:
+        schema = table_schema(plan)
+        self.catalog.create_namespace_if_not_exists(name.split(".")[0])
+        try:
+            self.catalog.create_table(name, schema, partition_spec=hourly(schema), properties=TABLE_PROPERTIES)
+        except TableAlreadyExistsError:  # another creator was faster; its table is as good as ours or gets evolved
+            return _evolve(self.catalog.load_table(name), plan, name)
+        return TableChange(name, created=True)
+
+
+def head_of(table: Table) -> Head:
+    """Return the state that a loaded table is in."""
+    snapshot = table.current_snapshot()
+    summary = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+    return Head(
+        table=".".join(table.name()),
+        location=table.location(),
+        metadata_location=table.metadata_location,
+        snapshot_id=snapshot.snapshot_id if snapshot else None,
+        committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) if snapshot else None,
+        rows=int(summary.get("total-records", 0)),
+        files=int(summary.get("total-data-files", 0)),
+        bytes=int(summary.get("total-files-size", 0)),
+    )
+
+
+def _evolve(table: Table, plan: RouterPlan, name: str) -> TableChange:
+    if not is_hourly(table.spec(), table.schema()):
+        message = f"table {name} exists and is not partitioned by the hour of _time"
+        raise InvalidSpec(message, field="sink.warehouse.table", mend="It is not Keystone's: name another table.")
+    needed = evolution(table.schema(), table_schema(plan))
+    if needed.incompatible:
+        message = f"table {name} can't take the route {plan.route}: {'; '.join(map(str, needed.incompatible))}"
+        mend = "Name another table for the new form (the old one stays), or keep the column's type."
+        raise InvalidSpec(message, field="sink.warehouse.table", mend=mend)
+    _apply(table, needed)
+    return TableChange(name, False, tuple(map(str, needed.added)), tuple(map(str, needed.widened)))
+
+
+def _apply(table: Table, needed: Evolution) -> None:
+    missing = {key: value for key, value in TABLE_PROPERTIES.items() if key not in table.properties}
+    missing.pop("format-version", None)  # a version of the metadata, never kept as a property
+    if not (needed.added or needed.widened or missing):
+        return
+    with table.transaction() as transaction:
+        if missing:
+            transaction.set_properties(missing)
+        if needed.added or needed.widened:
+            with transaction.update_schema() as update:
+                for change in needed.added:
+                    update.add_column(change.path, change.type)
+                for change in needed.widened:
+                    update.update_column(change.path, change.type)
+
+
+def _is_refusal(error: OSError) -> bool:
+    """Whether an S3 error of pyarrow is a refusal: it has no type or code for that, only this text."""
+    return any(sign in str(error) for sign in ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE"))
