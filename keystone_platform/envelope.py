@@ -1,0 +1,26 @@
+"""The headers of a record, each declared once: CloudEvents 1.0, Kafka protocol binding, binary content mode.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md#32-binary-content-mode
+"""
+
+from __future__ import annotations
+
+CE_PREFIX = "ce_"
+"""Before each attribute's name; extensions are further names after it."""
+
+CE_SPECVERSION = "ce_specversion"
+"""Always SPECVERSION."""
+
+CE_ID = "ce_id"
+"""The event's guid, a UUIDv7 in its canonical form."""
+
+CE_TIME = "ce_time"
+"""When it happened, RFC 3339 in UTC; to the millisecond it is also the record's Kafka timestamp."""
+
+CE_SOURCE = "ce_source"
+"""`host/app` of the service that sent it."""
+
+CE_TYPE = "ce_type"
+"""The stream's name."""
+
+SPECVERSION = "1.0"
