@@ -62,6 +62,9 @@ TABLE_PROPERTIES = {
 
 EVOLUTION_ATTEMPTS = 5
 
+FLINK_JOB_ID = "flink.job-id"
+"""Key in a snapshot's summary where Iceberg's Flink sink names the job that committed."""
+
 PROMPT_S3 = {"s3.connect-timeout": "5", "s3.request-timeout": "30"}
 """Seconds; a client waits no longer for an S3 that does not answer. The settings' own values win."""
 
@@ -134,6 +137,10 @@ class Lake(Protocol):
         """Return the totals of each hour that has files, or of `only` those hours; read from metadata, never data."""
         ...
 
+    def has_commits_of(self, table: str, job_id: str) -> bool:
+        """Whether a snapshot that the table still has was committed by that Flink job."""
+        ...
+
     def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
         """Return which hours changed after that snapshot; see Changes for an expired one."""
         ...
@@ -180,6 +187,11 @@ class IcebergLake:
         loaded = self.load(table)
         with self.translated():
             return totals_by_hour(loaded, only)
+
+    def has_commits_of(self, table: str, job_id: str) -> bool:
+        snapshots = self.load(table).metadata.snapshots
+        summaries = (snapshot.summary.additional_properties for snapshot in snapshots if snapshot.summary)
+        return any(summary.get(FLINK_JOB_ID) == job_id for summary in summaries)
 
     def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
         loaded = self.load(table)

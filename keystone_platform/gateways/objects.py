@@ -41,6 +41,10 @@ class ObjectStore(Protocol):
         """Return the object's bytes, or None when there is no such object."""
         ...
 
+    def head(self, uri: str, size: int) -> bytes:
+        """Return the first `size` bytes of the object, fewer if it is smaller."""
+        ...
+
     def delete(self, uris: Iterable[str]) -> int:
         """Delete these objects, in batches; return how many were asked for. One that is gone already is no error."""
         ...
@@ -91,6 +95,11 @@ class S3ObjectStore:
                 if _status(error) == 404:
                     return None
                 raise
+
+    def head(self, uri: str, size: int) -> bytes:
+        bucket, key = bucket_and_key(uri)
+        with self._translated():
+            return self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{size - 1}")["Body"].read()
 
     def delete(self, uris: Iterable[str]) -> int:
         by_bucket: dict[str, list[str]] = {}

@@ -1,0 +1,39 @@
+"""The effects that the control loop is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keystone_platform.gateways.clock import Clock
+from keystone_platform.gateways.flink import FlinkGateway
+from keystone_platform.gateways.kafka import KafkaGateway
+from keystone_platform.gateways.lake import Lake
+from keystone_platform.gateways.ledger import Ledger
+from keystone_platform.gateways.objects import ObjectStore
+from keystone_platform.gateways.submit import Submitter
+
+
+@dataclass(frozen=True)
+class Gateways:
+    """Everything that reconciling touches.
+
+    Attributes:
+        checkpoints: S3 URI below which checkpoints and savepoints go.
+    """
+
+    flink: FlinkGateway
+    submitter: Submitter
+    kafka: KafkaGateway
+    lake: Lake
+    objects: ObjectStore
+    ledger: Ledger
+    clock: Clock
+    checkpoints: str
+
+    def checkpoint_directory(self, route: str) -> str:
+        """Return the S3 URI of the route's checkpoints; Flink adds `/<job id>/chk-<n>`."""
+        return f"{self.checkpoints}/checkpoints/{route}"
+
+    def savepoint_directory(self, route: str, job_id: str) -> str:
+        """Return the S3 URI of the savepoints of one deployment."""
+        return f"{self.checkpoints}/savepoints/{route}/{job_id}"

@@ -1,0 +1,190 @@
+"""Brings routes to what is asked for: observe, decide, record the intent, act, record the outcome.
+
+The same code serves Dagster, the command line and the demo. It is safe to run it again at any moment, also after it died
+half-way: the ledger holds each intent, and the cluster tells by the job id what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.prepare import prepare
+from keystone_platform.control.start import Launch, launch
+from keystone_platform.control.stop import stop
+from keystone_platform.errors import KeystoneError, Terminal
+from keystone_platform.plan.decide import Act, Action, Request, decide
+from keystone_platform.plan.deployment import Cause, Deployment, End
+from keystone_platform.plan.observation import Job
+from keystone_platform.plan.router_plan import RouterPlan
+
+Progress = Callable[[str, str], None]
+"""Is told (route, what is being done now)."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A route's goal state.
+
+    Attributes:
+        plan: what shall run.
+        partitions: partitions of the source topic, should it have to be created.
+    """
+
+    plan: RouterPlan
+    partitions: int
+
+    @property
+    def route(self) -> str:
+        """The route's identity."""
+        return self.plan.route
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How reconciling one route ended.
+
+    Attributes:
+        ok: the route is as asked for.
+        action: what was decided.
+        deployment: the newest deployment afterwards; None if there never was one.
+        error: what went wrong; None when ok.
+    """
+
+    route: str
+    action: Action
+    deployment: Deployment | None
+    error: KeystoneError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the route is as asked for."""
+        return self.error is None
+
+    @property
+    def message(self) -> str:
+        """One line for people."""
+        return str(self.error) if self.error else f"{self.action.act}: {self.action.why}"
+
+
+def reconcile(
+    gateways: Gateways,
+    goals: Sequence[Goal],
+    request: Request = Request.CONVERGE,
+    progress: Progress = lambda _route, _doing: None,
+) -> tuple[Verdict, ...]:
+    """Bring the routes to what is asked for and return a verdict each, in the goals' order.
+
+    What goes wrong with one route never touches another. Blocks until each started router runs with all its subtasks,
+    or has failed to: about 20 s for one router on the embedded stack.
+
+    Raises:
+        Transient: the cluster or the ledger does not answer, so nothing was observed and nothing was done.
+    """
+    jobs = {job.job_id: job for job in gateways.flink.jobs()}
+    latest = gateways.ledger.latest()
+    steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
+    steps = _compile_upgrades(gateways, steps, progress)
+    slots = gateways.flink.cluster().slots_free
+    ready: list[_Step] = []
+    for step in steps:
+        checked, slots = _take_slots(step, slots)
+        ready.append(_make_way(gateways, checked, jobs, progress))
+    verdicts = {step.goal.route: step.verdict() for step in ready if step.launch is None}
+    for verdict in launch(gateways, [step.launch for step in ready if step.launch], progress):
+        step = next(step for step in ready if step.goal.route == verdict.route)
+        verdicts[verdict.route] = replace(step.verdict(), deployment=verdict.deployment, error=verdict.error)
+    return tuple(verdicts[goal.route] for goal in goals)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is known of one route while it is reconciled; `error` ends its way."""
+
+    goal: Goal
+    action: Action
+    last: Deployment | None
+    launch: Launch | None = None
+    error: KeystoneError | None = None
+
+    @property
+    def starts(self) -> bool:
+        """Whether a router is to be started, so far."""
+        return self.error is None and self.action.act in (Act.START, Act.REPLACE)
+
+    def verdict(self) -> Verdict:
+        return Verdict(self.goal.route, self.action, self.last, self.error)
+
+
+def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | None, jobs: Mapping[str, Job]) -> _Step:
+    job = jobs.get(last.job_id) if last else None
+    action = decide(goal.plan, request, last, job, gateways.clock.now())
+    step = _Step(goal, action, last)
+    if action.act is Act.WAIT:
+        return replace(step, error=Terminal(f"{goal.route}: {action.why}", mend="Try again in a few minutes."))
+    return step
+
+
+def _compile_upgrades(gateways: Gateways, steps: Sequence[_Step], progress: Progress) -> list[_Step]:
+    """Let the planner see each changed plan before the router that runs is stopped for it."""
+    changed = [step for step in steps if step.action.cause is Cause.UPGRADE]
+    if not changed:
+        return list(steps)
+    for step in changed:
+        progress(step.goal.route, "letting Flink compile the changed plan")
+    reasons = gateways.submitter.check([step.goal.plan for step in changed])
+    refused = {step.goal.route: reason for step, reason in zip(changed, reasons, strict=True) if reason}
+    return [_refuse(step, refused.get(step.goal.route)) for step in steps]
+
+
+def _refuse(step: _Step, reason: str | None) -> _Step:
+    if reason is None:
+        return step
+    message = f"{step.goal.route}: Flink does not take the changed plan, the running router goes on: {reason}"
+    return replace(step, error=Terminal(message, mend="Mend the stream's YAML."))
+
+
+def _take_slots(step: _Step, free: int) -> tuple[_Step, int]:
+    """Refuse a start that the cluster has no slots for, and return what is left for the next one."""
+    if not step.starts:
+        return step, free
+    freed = step.last.plan.parallelism if step.last and step.action.act is Act.REPLACE else 0
+    needed = step.goal.plan.parallelism
+    if free + freed < needed:
+        message = f"{step.goal.route}: Flink has {free + freed} free slots for it, it needs {needed}"
+        mend = "Add TaskManagers or slots, stop a router, or lower `parallelism` in its YAML."
+        return replace(step, error=Terminal(message, mend=mend)), free
+    return step, free + freed - needed
+
+
+def _make_way(gateways: Gateways, step: _Step, jobs: Mapping[str, Job], progress: Progress) -> _Step:
+    """Prepare topic and table, end what must end before, and say what is to be launched."""
+    if step.error or step.action.act is Act.NOTHING:
+        return step
+    try:
+        if step.starts:
+            progress(step.goal.route, "preparing topics and table")
+            prepare(gateways, step.goal.plan, step.goal.partitions)
+        if step.last:
+            step = replace(step, last=_end(gateways, step, step.last, jobs, progress))
+    except KeystoneError as error:
+        return replace(step, error=error)
+    if not step.starts or step.action.cause is None:
+        return step
+    return replace(step, launch=Launch(step.goal.plan, step.action.cause, step.last))
+
+
+def _end(gateways: Gateways, step: _Step, last: Deployment, jobs: Mapping[str, Job], progress: Progress) -> Deployment:
+    """Bring the newest deployment to its end, as the action wants it, and return it as the ledger has it then."""
+    match step.action.act:
+        case Act.STOP | Act.REPLACE:
+            progress(step.goal.route, "stopping with a savepoint")
+            end = End.STOPPED if step.action.act is Act.STOP else End.REPLACED
+            return stop(gateways, last, jobs[last.job_id], end)
+        case Act.FORGET if last.end is None and last.outcome is not None:
+            return gateways.ledger.record_end(last, End.STOPPED, note=step.action.why, now=gateways.clock.now())
+        case Act.START if last.is_open:
+            return gateways.ledger.record_end(last, End.LOST, note=step.action.why, now=gateways.clock.now())
+        case _:
+            return last

@@ -1,0 +1,174 @@
+"""Starts routers: intents first, one submission for all, then a look whether each really runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.recovery import recovery_point
+from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
+from keystone_platform.gateways import submit
+from keystone_platform.gateways.submit import Submission
+from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.plan.observation import JobState
+from keystone_platform.plan.router_plan import RouterPlan
+
+RUNNING_TIMEOUT_S = 120.0
+"""How long a submitted router may take until every subtask runs."""
+
+_POLL_S = 0.5
+
+Progress = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A plan to start after `last`, which has ended."""
+
+    plan: RouterPlan
+    cause: Cause
+    last: Deployment | None
+
+
+@dataclass(frozen=True)
+class Launched:
+    """How a launch ended; `error` is None when every subtask runs."""
+
+    route: str
+    deployment: Deployment | None
+    error: KeystoneError | None = None
+
+
+def launch(gateways: Gateways, launches: Sequence[Launch], progress: Progress) -> list[Launched]:
+    """Start all, from one JVM, and wait until each runs; an upgrade that does not come up is rolled back."""
+    if not launches:
+        return []
+    ended = _submit_and_wait(gateways, launches, progress)
+    failed = [
+        item
+        for item, result in zip(launches, ended, strict=True)
+        if result.error and item.cause is Cause.UPGRADE and not isinstance(result.error, UnknownOutcome)
+    ]
+    return _roll_back(gateways, ended, failed, progress) if failed else ended
+
+
+def _submit_and_wait(gateways: Gateways, launches: Sequence[Launch], progress: Progress) -> list[Launched]:
+    intents = [_intend(gateways, item) for item in launches]
+    wanted = [intent.deployment for intent in intents if intent.error is None and intent.deployment]
+    for deployment in wanted:
+        origin = deployment.restore_from or "the earliest offsets"
+        progress(deployment.route, f"submitting epoch {deployment.epoch} from {origin}")
+    outcomes = gateways.submitter.submit([_submission(gateways, deployment) for deployment in wanted]) if wanted else ()
+    by_job = {outcome.job_id: outcome for outcome in outcomes}
+    recorded = [_record(gateways, intent, by_job) for intent in intents]
+    return [_await_running(gateways, item, progress) for item in recorded]
+
+
+def _intend(gateways: Gateways, item: Launch) -> Launched:
+    route = item.plan.route
+    try:
+        origin = recovery_point(gateways, gateways.ledger.history(route))
+        after = item.last.epoch if item.last else 0
+        deployment = gateways.ledger.intend(
+            item.plan, after=after, cause=item.cause, restore_from=origin, now=gateways.clock.now()
+        )
+    except KeystoneError as error:
+        return Launched(route, item.last, error)
+    return Launched(route, deployment)
+
+
+def _submission(gateways: Gateways, deployment: Deployment) -> Submission:
+    return Submission(
+        plan=deployment.plan,
+        epoch=deployment.epoch,
+        job_id=deployment.job_id,
+        restore_from=deployment.restore_from,
+        checkpoint_directory=gateways.checkpoint_directory(deployment.route),
+    )
+
+
+def _record(gateways: Gateways, intent: Launched, outcomes: dict[str, submit.Outcome]) -> Launched:
+    """Write down what came of the submission; an unknown outcome is resolved by looking the job id up."""
+    if intent.error or intent.deployment is None:
+        return intent
+    deployment = intent.deployment
+    outcome = outcomes[deployment.job_id]
+    try:
+        taken = outcome.status in ("submitted", "duplicate") or (
+            outcome.status == "unknown" and gateways.flink.job(deployment.job_id) is not None
+        )
+        if outcome.status == "unknown" and not taken:
+            message = f"{intent.route}: it is not known whether the cluster took it: {outcome.reason}"
+            return Launched(intent.route, deployment, UnknownOutcome(message, mend="The next reconcile finds out."))
+        verdict = Outcome.SUBMITTED if taken else Outcome.REFUSED
+        recorded = gateways.ledger.record_outcome(deployment, verdict, note=outcome.reason, now=gateways.clock.now())
+    except KeystoneError as error:
+        return Launched(intent.route, deployment, error)
+    if taken:
+        return Launched(intent.route, recorded)
+    message = f"{intent.route}: Flink refused it: {outcome.reason}"
+    return Launched(intent.route, recorded, Terminal(message, mend="Mend what the reason names, then apply again."))
+
+
+def _await_running(gateways: Gateways, item: Launched, progress: Progress) -> Launched:
+    if item.error or item.deployment is None:
+        return item
+    job_id = item.deployment.job_id
+    progress(item.route, "waiting until every subtask runs")
+    deadline = gateways.clock.now().timestamp() + RUNNING_TIMEOUT_S
+    state: JobState | None = None
+    while gateways.clock.now().timestamp() < deadline:
+        try:
+            job = gateways.flink.job(job_id)
+        except Transient:  # it answered a moment ago; the deadline bounds this
+            job = None
+        if job and job.is_running:
+            return item
+        state = job.state if job else state
+        if state and state.is_terminal:
+            break
+        gateways.clock.sleep(_POLL_S)
+    return Launched(item.route, item.deployment, _not_running(gateways, item.route, job_id, state))
+
+
+def _not_running(gateways: Gateways, route: str, job_id: str, state: JobState | None) -> KeystoneError:
+    try:
+        reason = gateways.flink.failure(job_id) or "no exception reported; are there free slots?"
+    except KeystoneError as error:
+        reason = str(error)
+    message = f"{route}: job {job_id} does not run ({state or 'unknown'}): {reason}"
+    return Terminal(message, mend="Look at the job's exceptions in Flink's UI.")
+
+
+def _roll_back(
+    gateways: Gateways, ended: Sequence[Launched], failed: Sequence[Launch], progress: Progress
+) -> list[Launched]:
+    """Start the plans that ran before again, where they ended; the verdict stays the upgrade's error."""
+    broken = {result.route: result for result in ended if result.error}
+    back: list[Launch] = []
+    for item in failed:
+        newest = broken[item.plan.route].deployment
+        if item.last is None or newest is None:
+            continue
+        progress(item.plan.route, "the upgrade did not come up: going back to the plan before")
+        back.append(Launch(item.last.plan, Cause.ROLLBACK, _give_up(gateways, newest)))
+    restored = {result.route: result for result in _submit_and_wait(gateways, back, progress)}
+    return [_rolled_back(result, restored.get(result.route)) for result in ended]
+
+
+def _give_up(gateways: Gateways, deployment: Deployment) -> Deployment:
+    if not deployment.is_open:
+        return deployment
+    gateways.flink.cancel(deployment.job_id, RUNNING_TIMEOUT_S)
+    return gateways.ledger.record_end(deployment, End.LOST, note="it did not come up", now=gateways.clock.now())
+
+
+def _rolled_back(result: Launched, restored: Launched | None) -> Launched:
+    if restored is None:
+        return result
+    if restored.error:
+        message = f"{result.error} Going back failed too: {restored.error}"
+        return Launched(result.route, restored.deployment, Terminal(message, mend="A person is needed."))
+    message = f"{result.error} The plan before runs again (epoch {restored.deployment and restored.deployment.epoch})."
+    return Launched(result.route, restored.deployment, Terminal(message))

@@ -1,0 +1,32 @@
+"""Ends a deployment so that the next one can start where it ended."""
+
+from __future__ import annotations
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.plan.deployment import Deployment, End
+from keystone_platform.plan.observation import Job
+
+SAVEPOINT_TIMEOUT_S = 150.0
+"""How long a stop may take; below ACT_TIMEOUT, so that nobody takes this act for abandoned while it goes on."""
+
+CANCEL_TIMEOUT_S = 60.0
+
+
+def stop(gateways: Gateways, deployment: Deployment, job: Job, end: End) -> Deployment:
+    """Stop the job and record its end; return the deployment with the savepoint, if one was made.
+
+    A job that runs whole is stopped with a savepoint. One that restarts or waits for slots cannot make one: it is
+    cancelled, and its newest checkpoint is where the next start goes on.
+
+    Raises:
+        Terminal: the savepoint failed; the job goes on.
+        UnknownOutcome: no answer in time; the intent stays in the ledger and the next reconcile finds out.
+    """
+    stopping = gateways.ledger.intend_stop(deployment, now=gateways.clock.now())
+    savepoint = None
+    if job.is_running:
+        directory = gateways.savepoint_directory(deployment.route, deployment.job_id)
+        savepoint = gateways.flink.stop_with_savepoint(deployment.job_id, directory, SAVEPOINT_TIMEOUT_S)
+    else:
+        gateways.flink.cancel(deployment.job_id, CANCEL_TIMEOUT_S)
+    return gateways.ledger.record_end(stopping, end, savepoint=savepoint, now=gateways.clock.now())

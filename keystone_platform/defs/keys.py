@@ -1,0 +1,46 @@
+"""Names in the asset graph and keys of its metadata: each declared once, with its meaning."""
+
+from __future__ import annotations
+
+from dagster import AssetKey
+
+PLATFORM_GROUP = "routing"
+"""Group of topics and routers."""
+
+ROUTE_TAG = "keystone/route"
+"""Tag of a run that was asked for by the health sensor: the route it shall redeploy."""
+
+INCIDENT_TAG = "keystone/incident"
+"""Tag of such a run: epoch that was found down, and which attempt it is."""
+
+RUNNING_CHECK = "running"
+"""Asset check of a router: every subtask of its job runs, by its own plan."""
+
+FLINK_POOL = "flink"
+"""Pool of the runs that act on the Flink cluster, since each starts a JVM to submit from."""
+
+# Metadata of a router's materializations and observations.
+STATE = "keystone/state"
+ACTION = "keystone/action"
+CAUSE = "keystone/cause"
+EPOCH = "keystone/epoch"
+"""Counts a route's deployments; the UI plots it, so redeploys are steps."""
+JOB_ID = "keystone/job_id"
+JOB_URL = "keystone/flink_job"
+RESTORED_FROM = "keystone/restored_from"
+PLAN_DIGEST = "keystone/plan_digest"
+PLAN = "keystone/plan"
+FILTER = "keystone/filter"
+ATTEMPTS = "keystone/attempts"
+"""Redeploys asked for in the incident that is open."""
+
+
+def topic_key(stream: str) -> AssetKey:
+    """Return the asset of the stream's topic."""
+    return AssetKey(["topic", stream])
+
+
+def router_key(route: str) -> AssetKey:
+    """Return the asset of the route `<stream>.<route name>`."""
+    stream, name = route.split(".", 1)
+    return AssetKey(["router", stream, name])

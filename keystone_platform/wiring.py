@@ -1,0 +1,37 @@
+"""Connects the control loop to real servers, as the settings name them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.gateways.clock import SystemClock
+from keystone_platform.gateways.flink_rest import FlinkRest
+from keystone_platform.gateways.kafka import ConfluentKafka
+from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.gateways.ledger import SqlLedger
+from keystone_platform.gateways.objects import S3ObjectStore, s3_client
+from keystone_platform.gateways.submit import SubprocessSubmitter
+from keystone_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
+    """Return gateways to the servers of the settings.
+
+    Opens the ledger's database; everything else is reached at the first call. Dagster hands in the S3 client of its own
+    resource.
+    """
+    return Gateways(
+        flink=FlinkRest(settings.flink_rest),
+        submitter=SubprocessSubmitter(settings, os.environ),
+        kafka=ConfluentKafka(settings.kafka),
+        lake=IcebergLake(settings),
+        objects=S3ObjectStore(client or s3_client(settings.s3)),
+        ledger=SqlLedger(settings.ledger_url),
+        clock=SystemClock(),
+        checkpoints=settings.checkpoints,
+    )
