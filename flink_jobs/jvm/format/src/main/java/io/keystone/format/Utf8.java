@@ -1,0 +1,58 @@
+package io.keystone.format;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+
+/** Strict UTF-8 (RFC 3629): Jackson lets overlong forms and encoded surrogates pass, and does not look at skipped text. */
+final class Utf8 {
+
+    private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.nativeOrder());
+    private static final long HIGH_BITS = 0x8080808080808080L;
+
+    private Utf8() {}
+
+    /** Returns the index of the first byte that begins no well-formed character, or -1. */
+    static int malformedAt(byte[] bytes) {
+        int at = 0;
+        while (at < bytes.length) {
+            if (at + Long.BYTES <= bytes.length && ((long) LONGS.get(bytes, at) & HIGH_BITS) == 0) {
+                at += Long.BYTES;
+                continue;
+            }
+            int length = characterLength(bytes, at);
+            if (length == 0) {
+                return at;
+            }
+            at += length;
+        }
+        return -1;
+    }
+
+    /** RFC 3629, section 4: the second byte's range excludes overlong forms, surrogates and what is above U+10FFFF. */
+    private static int characterLength(byte[] bytes, int at) {
+        int first = bytes[at] & 0xFF;
+        if (first < 0x80) {
+            return 1;
+        }
+        if (first >= 0xC2 && first <= 0xDF) {
+            return isBetween(bytes, at + 1, 0x80, 0xBF) ? 2 : 0;
+        }
+        if (first >= 0xE0 && first <= 0xEF) {
+            int low = first == 0xE0 ? 0xA0 : 0x80;
+            int high = first == 0xED ? 0x9F : 0xBF;
+            return isBetween(bytes, at + 1, low, high) && isBetween(bytes, at + 2, 0x80, 0xBF) ? 3 : 0;
+        }
+        if (first >= 0xF0 && first <= 0xF4) {
+            int low = first == 0xF0 ? 0x90 : 0x80;
+            int high = first == 0xF4 ? 0x8F : 0xBF;
+            boolean rest = isBetween(bytes, at + 2, 0x80, 0xBF) && isBetween(bytes, at + 3, 0x80, 0xBF);
+            return isBetween(bytes, at + 1, low, high) && rest ? 4 : 0;
+        }
+        return 0;
+    }
+
+    private static boolean isBetween(byte[] bytes, int at, int low, int high) {
+        return at < bytes.length && (bytes[at] & 0xFF) >= low && (bytes[at] & 0xFF) <= high;
+    }
+}
