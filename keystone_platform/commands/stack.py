@@ -1,9 +1,135 @@
-"""Commands of the stack group."""
+"""The commands that run the embedded stack: up, down, status, env, doctor."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
+import shlex
+from typing import Annotated
+
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from keystone_platform.settings import Settings, home_folder, load_settings, settings_file, streams_folder
+from keystone_platform.stack.embedded import EmbeddedStack
+
+_GIB = 1024**3
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
+    for command in (up, down, status, env):
+        app.command()(command)
+
+
+def up(
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave a server out, by name or first word: `--without dagster`. Repeatable."),
+    ] = None,
+) -> None:
+    """Start Kafka, S3, Flink and Dagster on this machine and wait until each answers.
+
+    Data, logs and settings go below `.keystone` (another folder: KEYSTONE_HOME). A server whose usual port is taken
+    gets the next free one; KEYSTONE_KAFKA_PORT, KEYSTONE_S3_PORT, KEYSTONE_FLINK_PORT and KEYSTONE_DAGSTER_PORT ask
+    for one. Harmless when the stack is up: it starts only what is missing. Ctrl-C stops what it started.
+    """
+    from keystone_platform.stack.starting import Started
+
+    stderr = Console(stderr=True, highlight=False)
+    stack = _stack()
+
+    def report(started: Started) -> None:
+        seconds = f"{started.seconds:5.1f} s" if started.seconds else "was up"
+        stderr.print(f"  {started.server.name:<18} {seconds}  {started.server.url}")
+
+    with stderr.status("starting; first answers after about 10 s …"):
+        result = stack.up(without=without or (), report=report)
+    for warning in result.warnings:
+        stderr.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    if not result.started:
+        stderr.print("The stack was up already.")
+    stderr.print("How to attach: keystone env. What runs: keystone status. Stop: keystone down.")
+
+
+def down(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove data, logs and settings of the stack too. There is no way back.")
+    ] = False,
+) -> None:
+    """Stop exactly what `keystone up` started, also after a crash or a reboot; data stays.
+
+    Routers end without a savepoint, but their checkpoints stay: they go on from there after the next `keystone up`.
+    """
+    stderr = Console(stderr=True, highlight=False)
+    with stderr.status("stopping …"):
+        stopped = _stack().down(purge=purge)
+    stderr.print(f"Stopped {stopped} processes." if stopped else "Nothing was running.")
+
+
+def status(as_json: Json = False) -> None:
+    """Show each server: state, pid, address, memory, uptime, log. Exit status 1 unless all of them run."""
+    from keystone_platform.stack.status import ServerState
+
+    servers = _stack().status()
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(server) for server in servers], indent=2, default=str))
+    elif not servers:
+        typer.echo("The stack was never up here: keystone up")
+    else:
+        table = Table("server", "state", "pid", "address", "memory", "uptime", "log", box=None, pad_edge=False)
+        for server in servers:
+            table.add_row(
+                server.name,
+                f"{server.state}: {server.reason}" if server.reason else str(server.state),
+                str(server.pid or ""),
+                server.url,
+                f"{server.rss_bytes / _GIB:.2f} GiB" if server.rss_bytes else "",
+                f"{server.uptime_s // 60} min {server.uptime_s % 60} s" if server.uptime_s else "",
+                str(server.log),
+            )
+        total = sum(server.rss_bytes for server in servers) / _GIB
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(table)
+        console.print(f"memory of all: {total:.2f} GiB")
+    if not servers or any(server.state is not ServerState.RUNNING for server in servers):
+        raise typer.Exit(1)
+
+
+def env(as_json: Json = False) -> None:
+    """Print how a client attaches, secrets included: to the embedded stack, or to what KEYSTONE_SETTINGS names.
+
+    Without `--json` it is shell code for the tools that people use beside Keystone: `eval "$(keystone env)"`.
+    """
+    settings = load_settings()
+    if as_json:
+        typer.echo(settings.model_dump_json(indent=2))
+        return
+    for name, value in _exports(settings).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _exports(settings: Settings) -> dict[str, str]:
+    catalog = {
+        f"PYICEBERG_CATALOG__KEYSTONE__{key.upper().replace('.', '__').replace('-', '_')}": value
+        for key, value in settings.catalog.items()
+    }
+    return {
+        "KEYSTONE_SETTINGS": str(settings_file(os.environ).absolute()),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "AWS_ENDPOINT_URL_S3": settings.s3.endpoint,
+        "AWS_ACCESS_KEY_ID": settings.s3.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.s3.secret_access_key,
+        "AWS_REGION": settings.s3.region,
+        "FLINK_REST": settings.flink_rest,
+        "DAGSTER_URL": settings.dagster_url,
+        **catalog,
+    }
+
+
+def _stack() -> EmbeddedStack:
+    return EmbeddedStack(home_folder(os.environ), streams=streams_folder(os.environ))

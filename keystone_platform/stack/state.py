@@ -1,0 +1,85 @@
+"""What the embedded stack remembers between a `down` and the next `up`: its ports and its S3 keys."""
+
+from __future__ import annotations
+
+import secrets
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from keystone_platform.errors import Terminal
+from keystone_platform.gateways.flink_home import write_private
+from keystone_platform.settings import S3Settings, Settings
+from keystone_platform.stack.home import Home
+
+HOST = "127.0.0.1"
+"""Everything listens on loopback only and advertises it."""
+
+
+class Ports(BaseModel):
+    """One port per listener."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka: int
+    kafka_controller: int
+    s3: int
+    flink: int
+    flink_rpc: int
+    dagster: int
+
+
+class StackState(BaseModel):
+    """The remembered part of a stack; everything else is computed from it and the home folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ports: Ports
+    secret_access_key: str = Field(repr=False, default_factory=lambda: secrets.token_hex(20))
+
+
+def load_state(home: Home) -> StackState | None:
+    """Return what the last `up` remembered, None before the first.
+
+    Raises:
+        Terminal: the file is damaged.
+    """
+    if not home.state.is_file():
+        return None
+    try:
+        return StackState.model_validate_json(home.state.read_text())
+    except ValidationError as error:
+        message = f"{home.state} is damaged: {error.errors()[0]['msg']}"
+        mend = "Remove it: the next `keystone up` writes it anew, with a new S3 key."
+        raise Terminal(message, mend=mend) from error
+
+
+def save_state(home: Home, state: StackState) -> None:
+    """Remember the state, readable by its owner only."""
+    write_private(home.state, state.model_dump_json(indent=2))
+
+
+def settings_of(home: Home, state: StackState) -> Settings:
+    """Return how a client attaches to this stack."""
+    ports = state.ports
+    s3 = S3Settings(
+        endpoint=f"http://{HOST}:{ports.s3}", access_key_id="keystone", secret_access_key=state.secret_access_key
+    )
+    catalog = {
+        "type": "sql",
+        "uri": f"sqlite:///{home.catalog}",
+        "warehouse": f"s3://{s3.bucket}/warehouse",
+        "s3.endpoint": s3.endpoint,
+        "s3.access-key-id": s3.access_key_id,
+        "s3.secret-access-key": s3.secret_access_key,
+        "s3.region": s3.region,
+        "s3.path-style-access": "true",
+        "client.region": s3.region,
+    }
+    return Settings(
+        kafka={"bootstrap.servers": f"{HOST}:{ports.kafka}"},
+        s3=s3,
+        catalog=catalog,
+        flink_rest=f"http://{HOST}:{ports.flink}",
+        dagster_url=f"http://{HOST}:{ports.dagster}",
+        ledger_url=f"sqlite:///{home.ledger}",
+    )
