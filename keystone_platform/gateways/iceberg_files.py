@@ -5,12 +5,12 @@ Only manifests are read, never data. A manifest that can't hold the hours asked 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent, ManifestEntryStatus, ManifestFile
+from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.types import IntegerType, TimestamptzType
@@ -37,6 +37,7 @@ class HourTotals:
         small_files: how many of `files` are below SMALL_FILE_BYTES.
         first_time: earliest `_time`, microseconds; None when no file tells.
         last_time: latest `_time`.
+        changed_at: when the newest of the files was committed; None when all those snapshots have expired.
     """
 
     hour: datetime | None
@@ -46,6 +47,7 @@ class HourTotals:
     small_files: int = 0
     first_time: datetime | None = None
     last_time: datetime | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -94,23 +96,20 @@ def hour_of(data_file: DataFile) -> datetime | None:
         return None
 
 
-def live_files(
-    table: Table, hours: Collection[datetime | None] | None = None, snapshot: Snapshot | None = None
-) -> Iterator[DataFile]:
-    """Yield the data files of a snapshot (the current one by default), of these hours only when given.
+def live_entries(table: Table, hours: Collection[datetime | None] | None = None) -> Iterator[ManifestEntry]:
+    """Yield the entries of the current snapshot's data files, of these hours only when given.
 
     Blocks for one request for the manifest list and one for each manifest that may hold such files.
     """
-    head = snapshot or table.current_snapshot()
+    head = table.current_snapshot()
     if head is None:
         return
     for manifest in head.manifests(table.io):
         if manifest.content is not ManifestContent.DATA or not _may_hold(manifest, hours):
             continue
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-            data_file = entry.data_file
-            if data_file.content is DataFileContent.DATA and (hours is None or hour_of(data_file) in hours):
-                yield data_file
+            if hours is None or hour_of(entry.data_file) in hours:
+                yield entry
 
 
 def totals_by_hour(
@@ -118,16 +117,28 @@ def totals_by_hour(
 ) -> tuple[HourTotals, ...]:
     """Return the totals of each hour that has files, in order, rows without a time last."""
     time_id = table.schema().find_field(TIME_COLUMN).field_id
-    return sum_by_hour(live_files(table, hours), time_id, small)
+    committed = {snapshot.snapshot_id: from_millis(snapshot.timestamp_ms) for snapshot in table.snapshots()}
+    return sum_by_hour(live_entries(table, hours), time_id, committed, small)
 
 
-def sum_by_hour(data_files: Iterable[DataFile], time_id: int, small: int = SMALL_FILE_BYTES) -> tuple[HourTotals, ...]:
-    """Sum data files up by their hour; `time_id` is the field id of `_time`, whose bounds give first and last."""
+def sum_by_hour(
+    entries: Iterable[ManifestEntry], time_id: int, committed: Mapping[int, datetime], small: int = SMALL_FILE_BYTES
+) -> tuple[HourTotals, ...]:
+    """Sum data files up by their hour.
+
+    Args:
+        entries: live files; one each.
+        time_id: field id of `_time`, whose bounds give first and last.
+        committed: when each snapshot that is still known was committed.
+        small: bytes below which a file counts as small.
+    """
     totals: dict[datetime | None, HourTotals] = {}
-    for data_file in data_files:
+    for entry in entries:
+        data_file = entry.data_file
         hour = hour_of(data_file)
         before = totals.get(hour, HourTotals(hour))
         first, last = _bounds(data_file, time_id)
+        changed = committed.get(entry.snapshot_id) if entry.snapshot_id is not None else None
         totals[hour] = HourTotals(
             hour=hour,
             rows=before.rows + data_file.record_count,
@@ -136,6 +147,7 @@ def sum_by_hour(data_files: Iterable[DataFile], time_id: int, small: int = SMALL
             small_files=before.small_files + (data_file.file_size_in_bytes < small),
             first_time=min((time for time in (before.first_time, first) if time), default=None),
             last_time=max((time for time in (before.last_time, last) if time), default=None),
+            changed_at=max((time for time in (before.changed_at, changed) if time), default=None),
         )
     return tuple(totals[hour] for hour in _in_order(totals))
 
@@ -150,8 +162,7 @@ def changes_since(table: Table, snapshot_id: int | None) -> Changes:
         return Changes(None, (), complete=True)
     between = _snapshots_after(table, head, snapshot_id)
     if between is None:
-        every = sum_by_hour(live_files(table), table.schema().find_field(TIME_COLUMN).field_id)
-        hours = tuple(HourChange(total.hour, total.rows, new_data=True) for total in every)
+        hours = tuple(HourChange(total.hour, total.rows, new_data=True) for total in totals_by_hour(table))
         return Changes(head.snapshot_id, hours, complete=snapshot_id is None)
     changed: dict[datetime | None, HourChange] = {}
     for snapshot in between:
@@ -160,6 +171,11 @@ def changes_since(table: Table, snapshot_id: int | None) -> Changes:
             rows = before.rows_added + change.rows_added
             changed[change.hour] = HourChange(change.hour, rows, before.new_data or change.new_data)
     return Changes(head.snapshot_id, tuple(changed[hour] for hour in _in_order(changed)), complete=True)
+
+
+def from_millis(millis: int) -> datetime:
+    """Return the time of so many milliseconds since 1970, UTC."""
+    return EPOCH + timedelta(milliseconds=millis)
 
 
 def is_compaction(snapshot: Snapshot) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
-from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, totals_by_hour
+from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, from_millis, totals_by_hour
 from keystone_platform.gateways.iceberg_schema import Evolution, evolution, hourly, is_hourly, table_schema
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.settings import Settings
@@ -275,7 +275,7 @@ def head_of(table: Table) -> Head:
         location=table.location(),
         metadata_location=table.metadata_location,
         snapshot_id=snapshot.snapshot_id if snapshot else None,
-        committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC) if snapshot else None,
+        committed_at=from_millis(snapshot.timestamp_ms) if snapshot else None,
         rows=int(summary.get("total-records", 0)),
         files=int(summary.get("total-data-files", 0)),
         bytes=int(summary.get("total-files-size", 0)),

@@ -1,0 +1,1 @@
+"""Compaction: an hour's many small files become few large sorted ones. Runs without Dagster."""
