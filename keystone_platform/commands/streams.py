@@ -1,9 +1,145 @@
-"""Commands of the streams group."""
+"""`keystone plan`, `apply`, `stop`, `restart`: streams as declared, against what runs."""
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keystone_platform.control.goals import RoutePreview
+    from keystone_platform.control.reconcile import Goal, Verdict
+    from keystone_platform.plan.decide import Request
+
+Routes = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ROUTE]...", help="Routes, `<stream>.<route>`; all of them when none is named."),
+]
+SomeRoutes = Annotated[list[str], typer.Argument(metavar="ROUTE...", help="Routes, `<stream>.<route>`.")]
+Streams = Annotated[
+    Path | None,
+    typer.Option(
+        "--streams", metavar="DIR", help=f"Folder of the stream YAMLs; default ${STREAMS_VARIABLE}, else ./streams."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
+    app.command()(plan)
+    app.command()(apply)
+    app.command()(stop)
+    app.command()(restart)
+
+
+def plan(routes: Routes = None, streams: Streams = None, as_json: Json = False) -> None:
+    """Check the stream YAMLs and show what `apply` would do and cost. Touches nothing.
+
+    Exit status 1 when a file or a route is wrong. Works without running servers: then every route counts as new.
+    """
+    from keystone_platform.control.goals import preview
+
+    previews, note = preview(_folder(streams), routes or (), os.environ)
+    if as_json:
+        typer.echo(json.dumps({"routes": [item.as_json() for item in previews], "note": note}, indent=2))
+    else:
+        _show_previews(previews, note)
+    if any(item.error for item in previews):
+        raise typer.Exit(1)
+
+
+def apply(routes: Routes = None, streams: Streams = None, as_json: Json = False) -> None:
+    """Make the routers run as declared: deploy new ones, upgrade changed ones through a savepoint.
+
+    A wrong YAML anywhere in the folder is refused before anything is touched. What runs as declared is left alone.
+    """
+    from keystone_platform.plan.decide import Request
+
+    _reconcile(_goals(streams, routes or ()), Request.CONVERGE, as_json)
+
+
+def stop(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
+    """Stop routers with a savepoint. They stay stopped until `apply` starts them from it."""
+    from keystone_platform.plan.decide import Request
+
+    _reconcile(_goals(streams, routes), Request.STOP, as_json)
+
+
+def restart(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
+    """Stop routers with a savepoint and start them from it; a changed plan is applied on the way."""
+    from keystone_platform.plan.decide import Request
+
+    _reconcile(_goals(streams, routes), Request.RESTART, as_json)
+
+
+def _folder(streams: Path | None) -> Path:
+    return streams or streams_folder(os.environ)
+
+
+def _goals(streams: Path | None, routes: Sequence[str]) -> list[Goal]:
+    from keystone_platform.control.goals import goals
+
+    return goals(_folder(streams), routes)
+
+
+def _reconcile(goals: Sequence[Goal], request: Request, as_json: bool) -> None:
+    from keystone_platform.control.reconcile import reconcile
+    from keystone_platform.wiring import connect
+
+    progress = Console(stderr=True, highlight=False)
+    gateways = connect(load_settings())
+    verdicts = reconcile(gateways, goals, request, lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …"))
+    if as_json:
+        typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
+    else:
+        _show_verdicts(verdicts)
+    if not all(verdict.ok for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    deployment = verdict.deployment
+    return {
+        "route": verdict.route,
+        "ok": verdict.ok,
+        "action": verdict.action.act.value,
+        "message": verdict.message,
+        "epoch": deployment.epoch if deployment else None,
+        "job_id": deployment.job_id if deployment else None,
+        "restored_from": deployment.restore_from if deployment else None,
+        "plan_digest": deployment.plan.digest if deployment else None,
+    }
+
+
+def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
+    table = Table("route", "", "action", "epoch", "job")
+    for verdict in verdicts:
+        deployment = verdict.deployment
+        table.add_row(
+            verdict.route,
+            "[green]ok[/]" if verdict.ok else "[red]failed[/]",
+            verdict.message,
+            str(deployment.epoch) if deployment else "",
+            deployment.job_id if deployment else "",
+        )
+    Console().print(table)
+
+
+def _show_previews(previews: Sequence[RoutePreview], note: str) -> None:
+    table = Table("route", "now", "apply would", "why", "plan")
+    for item in previews:
+        table.add_row(item.route, item.state, item.would, item.error or item.why, item.digest[:12])
+    console = Console()
+    console.print(table)
+    if note:
+        console.print(note, style="yellow")

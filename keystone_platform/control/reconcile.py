@@ -1,6 +1,6 @@
 """Brings routes to what is asked for: observe, decide, record the intent, act, record the outcome.
 
-The same code serves Dagster, the command line and the demo. It is safe to run it again at any moment, also after it died
+The same code serves Dagster, the command line and the demo. It is safe to run again at any moment, also after it died
 half-way: the ledger holds each intent, and the cluster tells by the job id what came of it.
 """
 
@@ -15,7 +15,7 @@ from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
 from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.plan.decide import Act, Action, Request, decide
-from keystone_platform.plan.deployment import Cause, Deployment, End
+from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.router_plan import RouterPlan
 
@@ -119,6 +119,8 @@ class _Step:
 
 def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | None, jobs: Mapping[str, Job]) -> _Step:
     job = jobs.get(last.job_id) if last else None
+    if last and job and last.outcome is None:  # its submitter died before it could write down that it went through
+        last = gateways.ledger.record_outcome(last, Outcome.SUBMITTED, note="adopted", now=gateways.clock.now())
     action = decide(goal.plan, request, last, job, gateways.clock.now())
     step = _Step(goal, action, last)
     if action.act is Act.WAIT:

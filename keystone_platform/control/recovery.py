@@ -13,9 +13,9 @@ from keystone_platform.plan.router_plan import WarehouseTarget
 
 
 def recovery_point(gateways: Gateways, history: Sequence[Deployment]) -> str | None:
-    """Return the S3 URI to start the next deployment from; None means the earliest offsets of the topic.
+    """Return the S3 URI to start the next deployment from; None means the topic's earliest offsets.
 
-    Only the newest deployment that the cluster took counts, since older points are older than its commits: the savepoint
+    Only the newest deployment that the cluster took counts, as older points are older than its commits: the savepoint
     of its stop, else the newest complete savepoint or checkpoint that it left, else where it started itself.
 
     Args:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from dagster import AssetKey
 
-PLATFORM_GROUP = "routing"
-"""Group of topics and routers."""
-
-ROUTE_TAG = "keystone/route"
-"""Tag of a run that was asked for by the health sensor: the route it shall redeploy."""
-
-INCIDENT_TAG = "keystone/incident"
-"""Tag of such a run: epoch that was found down, and which attempt it is."""
+HEALING_TAG = "keystone/healing"
+"""Tag of a run that the health sensor asked for."""
 
 RUNNING_CHECK = "running"
 """Asset check of a router: every subtask of its job runs, by its own plan."""
@@ -31,6 +25,7 @@ RESTORED_FROM = "keystone/restored_from"
 PLAN_DIGEST = "keystone/plan_digest"
 PLAN = "keystone/plan"
 FILTER = "keystone/filter"
+DESTINATION = "keystone/destination"
 ATTEMPTS = "keystone/attempts"
 """Redeploys asked for in the incident that is open."""
 

@@ -1,0 +1,44 @@
+"""The declared fleet as the definitions need it: each route that can be planned, with its goal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keystone_platform.control.reconcile import Goal
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.plan.plan_router import plan_router
+from keystone_platform.spec.fleet import DeclaredRoute, Fleet
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlannedFleet:
+    """What is defined in Dagster.
+
+    Attributes:
+        fleet: the valid streams.
+        goals: by route, in declared order; a route that can't be planned is left out and its error logged.
+    """
+
+    fleet: Fleet
+    goals: Mapping[str, Goal]
+
+    def planned(self) -> list[tuple[DeclaredRoute, Goal]]:
+        """Return each declared route that has a goal, with it."""
+        return [(route, self.goals[route.id]) for route in self.fleet.routes if route.id in self.goals]
+
+
+def plan_declared(fleet: Fleet) -> PlannedFleet:
+    """Plan every route; what is wrong is logged where the location is loaded and hides nothing else."""
+    for error in fleet.errors:
+        _LOG.warning("not loaded: %s", error)
+    goals: dict[str, Goal] = {}
+    for route in fleet.routes:
+        try:
+            goals[route.id] = Goal(plan_router(route.stream, route.route), route.stream.partitions)
+        except InvalidSpec as error:
+            _LOG.warning("not loaded: %s", error)
+    return PlannedFleet(fleet, goals)

@@ -1,0 +1,55 @@
+"""Jobs for people: stop or restart chosen routers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import dagster as dg
+from pydantic import Field
+
+from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.defs.keys import FLINK_POOL
+from keystone_platform.defs.resource import KeystoneResource
+from keystone_platform.defs.routers import fail_if_any
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.plan.decide import Request
+
+
+class RouteSelection(dg.Config):
+    """Which routers."""
+
+    routes: list[str] = Field(description="Routes by their names, `<stream>.<route>`, e.g. `playback.warehouse`.")
+
+
+def lifecycle_jobs(goals: Mapping[str, Goal]) -> list[dg.JobDefinition]:
+    """Return the jobs, over the routes by name."""
+    return [
+        _job(
+            "stop_routers", "Stop routers with a savepoint; they stay stopped until materialised.", Request.STOP, goals
+        ),
+        _job("restart_routers", "Stop routers with a savepoint and start them from it.", Request.RESTART, goals),
+    ]
+
+
+def _job(name: str, description: str, request: Request, goals: Mapping[str, Goal]) -> dg.JobDefinition:
+    @dg.op(name=f"{name}_op", description=description, pool=FLINK_POOL)
+    def act(context: dg.OpExecutionContext, config: RouteSelection, keystone: KeystoneResource) -> None:
+        chosen = [_goal(goals, route) for route in config.routes]
+        progress: Callable[[str, str], None] = lambda route, doing: context.log.info(f"{route}: {doing}")  # noqa: E731
+        verdicts = reconcile(keystone.gateways(), chosen, request, progress)
+        for verdict in verdicts:
+            context.log.info(f"{verdict.route}: {verdict.message}")
+        fail_if_any(verdicts)
+
+    @dg.job(name=name, description=description)
+    def job() -> None:
+        act()
+
+    return job
+
+
+def _goal(goals: Mapping[str, Goal], route: str) -> Goal:
+    if route not in goals:
+        message = f"no route {route}"
+        raise InvalidSpec(message, field="routes", mend=f"Known: {', '.join(sorted(goals)) or 'none'}.")
+    return goals[route]

@@ -1,0 +1,128 @@
+"""Routers: materialising one reconciles it to its spec, in a run that ends when the router runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.sweep import RouteStatus
+from keystone_platform.defs import keys
+from keystone_platform.defs.references import code_reference
+from keystone_platform.defs.resource import KeystoneResource
+from keystone_platform.plan.deployment import Deployment
+from keystone_platform.plan.lifecycle import Lifecycle
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.spec.fleet import DeclaredRoute
+
+
+def router_assets(planned: Sequence[tuple[DeclaredRoute, Goal]]) -> dg.AssetsDefinition:
+    """Return all routers as one definition, so that one run and one JVM deploys as many as are selected."""
+    goals = {keys.router_key(goal.route): goal for _, goal in planned}
+
+    @dg.multi_asset(
+        name="routers",
+        specs=[_spec(route, goal.plan) for route, goal in planned],
+        check_specs=[running_check(goal.route) for _, goal in planned],
+        can_subset=True,
+        pool=keys.FLINK_POOL,
+    )
+    def routers(context: dg.AssetExecutionContext, keystone: KeystoneResource) -> Iterator[dg.MaterializeResult[Any]]:
+        wanted = [goal for key, goal in goals.items() if key in context.selected_asset_keys]
+        yield from materialise(context, keystone, wanted)
+
+    return routers
+
+
+def materialise(
+    context: dg.AssetExecutionContext, keystone: KeystoneResource, goals: Sequence[Goal]
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Reconcile the goals and yield a result for each that is as asked for; fails at the end if one is not."""
+    flink = keystone.settings().flink_rest
+    verdicts = reconcile(
+        keystone.gateways(), goals, progress=lambda route, doing: context.log.info(f"{route}: {doing}")
+    )
+    for verdict in verdicts:
+        context.log.log("INFO" if verdict.ok else "ERROR", f"{verdict.route}: {verdict.message}")
+        if verdict.ok:
+            yield _result(verdict, flink)
+    fail_if_any(verdicts)
+
+
+def fail_if_any(verdicts: Sequence[Verdict]) -> None:
+    """Raise Failure that names every route which is not as asked for."""
+    failed = {verdict.route: verdict.message for verdict in verdicts if not verdict.ok}
+    if failed:
+        raise dg.Failure(description="\n".join(failed.values()), metadata=failed, allow_retries=False)
+
+
+def deployment_metadata(deployment: Deployment, flink: str) -> dict[str, Any]:
+    """Return a deployment as metadata of an asset event; `flink` is the base URL of the cluster's UI."""
+    return {
+        keys.EPOCH: deployment.epoch,
+        keys.CAUSE: deployment.cause.value,
+        keys.JOB_ID: deployment.job_id,
+        keys.JOB_URL: dg.MetadataValue.url(f"{flink}/#/job/running/{deployment.job_id}/overview"),
+        keys.RESTORED_FROM: deployment.restore_from or "earliest offsets",
+        keys.PLAN_DIGEST: deployment.plan.digest,
+    }
+
+
+def status_metadata(status: RouteStatus, flink: str) -> dict[str, Any]:
+    """Return a route's status as metadata of an asset event."""
+    known = deployment_metadata(status.last, flink) if status.last else {}
+    return {keys.STATE: status.state.value, **known}
+
+
+def running_check(route: str) -> dg.AssetCheckSpec:
+    """Return the check that the router runs; the health sensor and each reconcile evaluate it."""
+    return dg.AssetCheckSpec(
+        keys.RUNNING_CHECK,
+        asset=keys.router_key(route),
+        description="Every subtask of the router's job runs, or it was stopped on purpose.",
+    )
+
+
+def _spec(route: DeclaredRoute, plan: RouterPlan) -> dg.AssetSpec:
+    destination = _destination(plan)
+    return dg.AssetSpec(
+        keys.router_key(plan.route),
+        deps=[keys.topic_key(plan.stream)],
+        group_name=plan.stream,
+        owners=[route.stream.owner],
+        kinds={"flink", "iceberg" if plan.target.kind == "warehouse" else plan.target.kind},
+        code_version=plan.digest,
+        description=f"Router of {plan.stream} to {destination}.",
+        metadata={
+            keys.PLAN: dg.MetadataValue.json(plan.model_dump(mode="json", exclude_none=True)),
+            keys.FILTER: plan.filter.text if plan.filter else "none: every event is kept",
+            keys.DESTINATION: destination,
+            **code_reference(route.place),
+        },
+    )
+
+
+def _destination(plan: RouterPlan) -> str:
+    match plan.target:
+        case WarehouseTarget(table=table):
+            return f"table {table}"
+        case KafkaTarget(topic=topic):
+            return f"topic {topic}"
+
+
+def _result(verdict: Verdict, flink: str) -> dg.MaterializeResult[Any]:
+    metadata: Mapping[str, Any] = deployment_metadata(verdict.deployment, flink) if verdict.deployment else {}
+    return dg.MaterializeResult(
+        asset_key=keys.router_key(verdict.route),
+        metadata={keys.ACTION: verdict.message, keys.STATE: Lifecycle.RUNNING.value, **metadata},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=keys.RUNNING_CHECK,
+                asset_key=keys.router_key(verdict.route),
+                passed=True,
+                description="every subtask runs",
+            )
+        ],
+    )

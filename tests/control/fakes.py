@@ -1,0 +1,282 @@
+"""Stateful stand-ins for the servers, with as much behaviour as the control loop depends on.
+
+tests/contract/test_flink_contract.py holds FakeFlink and FakeSubmitter to the real cluster.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.errors import Terminal, Transient
+from keystone_platform.gateways.iceberg_files import Changes, HourTotals
+from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.lake import Head, TableChange
+from keystone_platform.gateways.ledger import SqlLedger
+from keystone_platform.gateways.submit import Outcome, Submission
+from keystone_platform.plan.observation import Checkpoints, Cluster, Job, JobState
+from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
+from keystone_platform.spec.types import Field, Scalar
+
+CHECKPOINTS = "s3://keystone/flink"
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps or a test says so."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeObjects:
+    """An object store in memory: URI to bytes."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+
+    def keys(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(uri for uri in self.stored if uri.startswith(prefix)))
+
+    def size(self, uri: str) -> int | None:
+        return len(self.stored[uri]) if uri in self.stored else None
+
+    def head(self, uri: str, size: int) -> bytes:
+        return self.stored[uri][:size]
+
+    def delete(self, uris: Iterable[str]) -> int:
+        return sum(self.stored.pop(uri, None) is not None for uri in list(uris))
+
+    def delete_prefix(self, prefix: str) -> int:
+        return self.delete(self.keys(prefix))
+
+
+@dataclass
+class FakeFlink:
+    """A session cluster: jobs, checkpoints and savepoints as objects, slots; switched off by `reachable`."""
+
+    objects: FakeObjects
+    clock: FakeClock
+    slots: int = 8
+    reachable: bool = True
+    savepoints_fail: bool = False
+    known: dict[str, Job] = field(default_factory=dict)
+    submissions: list[Submission] = field(default_factory=list)
+    fails_at_start: set[str] = field(default_factory=set)
+    """Digests of plans whose jobs fail as soon as they run."""
+    _checkpoints: dict[str, int] = field(default_factory=dict)
+
+    def cluster(self) -> Cluster:
+        self._answer()
+        active = [job for job in self.known.values() if not job.state.is_terminal]
+        return Cluster(1, self.slots, self.slots - sum(self._submission(job.job_id).plan.parallelism for job in active))
+
+    def jobs(self) -> tuple[Job, ...]:
+        self._answer()
+        return tuple(self.known.values())
+
+    def job(self, job_id: str) -> Job | None:
+        self._answer()
+        return self.known.get(job_id)
+
+    def checkpoints(self, job_id: str) -> Checkpoints:
+        self._answer()
+        count = self._checkpoints.get(job_id, 0)
+        return Checkpoints(count, 0, None, None, self._submission(job_id).restore_from)
+
+    def failure(self, job_id: str) -> str | None:
+        return "java.lang.Exception: it fails" if self.known[job_id].state is JobState.FAILED else None
+
+    def stop_with_savepoint(self, job_id: str, directory: str, timeout_s: float) -> str:
+        self._answer()
+        if self.savepoints_fail:
+            message = "the savepoint failed, the job goes on"
+            raise Terminal(message)
+        uri = f"{directory}/savepoint-{job_id[:6]}"
+        self.objects.stored[f"{uri}/_metadata"] = self._metadata(job_id)
+        self.set_state(job_id, JobState.FINISHED)
+        return uri
+
+    def cancel(self, job_id: str, timeout_s: float) -> None:
+        self._answer()
+        if job_id in self.known and not self.known[job_id].state.is_terminal:
+            self.set_state(job_id, JobState.CANCELED)
+
+    def take(self, submission: Submission) -> Outcome:
+        """Accept a job, as the cluster does: refuse an id that it knows and a restore point that is not there."""
+        if submission.job_id in self.known:
+            return Outcome(job_id=submission.job_id, status="duplicate")
+        origin = submission.restore_from
+        if origin and not self.objects.keys(f"{origin}/_metadata"):
+            return Outcome(job_id=submission.job_id, status="refused", reason=f"no such savepoint {origin}")
+        self.submissions.append(submission)
+        subtasks = submission.plan.parallelism * 3
+        self.known[submission.job_id] = Job(
+            submission.job_id, submission.plan.route, JobState.RUNNING, self.clock.now(), subtasks, subtasks
+        )
+        if submission.plan.digest in self.fails_at_start:
+            self.set_state(submission.job_id, JobState.FAILED)
+        return Outcome(job_id=submission.job_id, status="submitted")
+
+    def checkpoint(self, job_id: str) -> str:
+        """Complete one checkpoint of the job and return its URI."""
+        submission = self._submission(job_id)
+        metadata = self._metadata(job_id)
+        uri = f"{submission.checkpoint_directory}/{job_id}/chk-{self._checkpoints[job_id]}"
+        self.objects.stored[f"{uri}/_metadata"] = metadata
+        return uri
+
+    def set_state(self, job_id: str, state: JobState) -> None:
+        """Put the job into a state."""
+        running = self.known[job_id].tasks_total if state is JobState.RUNNING else 0
+        self.known[job_id] = replace(self.known[job_id], state=state, tasks_running=running)
+
+    def forget(self) -> None:
+        """Lose all jobs, as a session cluster does when its JobManager dies."""
+        self.known.clear()
+
+    def _metadata(self, job_id: str) -> bytes:
+        self._checkpoints[job_id] = self._checkpoints.get(job_id, 0) + 1
+        return struct.pack(">IIq", 0x4960672D, 5, self._checkpoints[job_id])
+
+    def _submission(self, job_id: str) -> Submission:
+        return next(item for item in reversed(self.submissions) if item.job_id == job_id)
+
+    def _answer(self) -> None:
+        if not self.reachable:
+            message = "Flink does not answer"
+            raise Transient(message)
+
+
+@dataclass
+class FakeSubmitter:
+    """Hands plans to a FakeFlink; `uncompilable` are digests that the planner refuses."""
+
+    flink: FakeFlink
+    uncompilable: set[str] = field(default_factory=set)
+    dies_before: bool = False
+    dies_after: bool = False
+    calls: int = 0
+
+    def submit(self, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+        self.calls += 1
+        if self.dies_before:
+            return tuple(Outcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
+        outcomes = tuple(self._one(item) for item in submissions)
+        if self.dies_after:
+            return tuple(Outcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
+        return outcomes
+
+    def check(self, plans: Sequence[RouterPlan]) -> tuple[str, ...]:
+        return tuple("it does not compile" if plan.digest in self.uncompilable else "" for plan in plans)
+
+    def _one(self, submission: Submission) -> Outcome:
+        if submission.plan.digest in self.uncompilable:
+            return Outcome(job_id=submission.job_id, status="refused", reason="it does not compile")
+        return self.flink.take(submission)
+
+
+@dataclass
+class FakeKafka:
+    """Topics by name, with their partitions."""
+
+    topics: dict[str, int] = field(default_factory=dict)
+    reachable: bool = True
+
+    def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
+        if not self.reachable:
+            message = "Kafka does not answer"
+            raise Transient(message, mend="Is it up?")
+        created = name not in self.topics
+        self.topics.setdefault(name, partitions)
+        return created
+
+    def offsets(self, topic: str) -> Offsets:
+        return Offsets({}, {})
+
+
+@dataclass
+class FakeLake:
+    """Tables by name; `committers` are (table, job id) that have committed."""
+
+    made: set[str] = field(default_factory=set)
+    committers: set[tuple[str, str]] = field(default_factory=set)
+
+    def ensure_table(self, plan: RouterPlan) -> TableChange:
+        assert isinstance(plan.target, WarehouseTarget)
+        created = plan.target.table not in self.made
+        self.made.add(plan.target.table)
+        return TableChange(plan.target.table, created)
+
+    def tables(self) -> tuple[str, ...]:
+        return tuple(sorted(self.made))
+
+    def head(self, table: str) -> Head | None:
+        return None
+
+    def hours(self, table: str, only: Collection[datetime | None] | None = None) -> tuple[HourTotals, ...]:
+        return ()
+
+    def has_commits_of(self, table: str, job_id: str) -> bool:
+        return (table, job_id) in self.committers
+
+    def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
+        raise NotImplementedError
+
+
+@dataclass
+class World:
+    """All servers of one test."""
+
+    clock: FakeClock
+    objects: FakeObjects
+    flink: FakeFlink
+    submitter: FakeSubmitter
+    kafka: FakeKafka
+    lake: FakeLake
+    ledger: SqlLedger
+
+    @property
+    def gateways(self) -> Gateways:
+        return Gateways(
+            self.flink,
+            self.submitter,
+            self.kafka,
+            self.lake,
+            self.objects,
+            self.ledger,
+            self.clock,
+            CHECKPOINTS,
+        )
+
+
+def make_world(folder: Path) -> World:
+    """Return servers with nothing on them; the ledger is the real one, on SQLite."""
+    clock, objects = FakeClock(), FakeObjects()
+    flink = FakeFlink(objects, clock)
+    ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
+    return World(clock, objects, flink, FakeSubmitter(flink), FakeKafka(), FakeLake(), ledger)
+
+
+def a_plan(route: str = "playback.warehouse", parallelism: int = 1, table: str = "events.playback") -> RouterPlan:
+    """Return a small valid plan; another parallelism or table gives another digest."""
+    stream = route.split(".")[0]
+    return RouterPlan(
+        route=route,
+        stream=stream,
+        source=Source(topic=stream, columns=(Field("country", Scalar.STRING),)),
+        columns=(OutputColumn(name="country", path=("country",), type=Scalar.STRING),),
+        target=WarehouseTarget(table=table),
+        dead_letter_topic=f"{stream}.dlq",
+        parallelism=parallelism,
+        checkpoint_interval_s=10,
+    )

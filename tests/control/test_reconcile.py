@@ -1,0 +1,267 @@
+"""The control loop over stateful fakes: what it does at the worst moments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient, UnknownOutcome
+from keystone_platform.plan.decide import Act, Request
+from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.plan.lifecycle import ACT_TIMEOUT
+from keystone_platform.plan.observation import JobState
+from keystone_platform.plan.router_plan import RouterPlan
+from tests.control.fakes import World, a_plan, make_world
+
+PLAN = a_plan()
+CHANGED = a_plan(parallelism=2)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+def converge(world: World, plan: RouterPlan = PLAN, request: Request = Request.CONVERGE) -> Verdict:
+    (verdict,) = reconcile(world.gateways, [Goal(plan, 4)], request)
+    return verdict
+
+
+def deployed(verdict: Verdict) -> Deployment:
+    assert verdict.ok, verdict.message
+    assert verdict.deployment is not None
+    return verdict.deployment
+
+
+def test_deploys_what_was_never_deployed_with_topics_and_table(world: World) -> None:
+    first = deployed(converge(world))
+    assert (first.epoch, first.cause, first.outcome, first.restore_from) == (1, Cause.DEPLOY, Outcome.SUBMITTED, None)
+    assert world.kafka.topics == {"playback": 4, "playback.dlq": 1}
+    assert world.lake.made == {"events.playback"}
+    assert world.flink.known[first.job_id].is_running
+
+
+def test_does_nothing_when_it_runs_as_planned(world: World) -> None:
+    first = deployed(converge(world))
+    second = converge(world)
+    assert second.action.act is Act.NOTHING
+    assert deployed(second) == first
+    assert world.submitter.calls == 1
+
+
+def test_upgrades_through_a_savepoint_when_the_plan_changed(world: World) -> None:
+    first = deployed(converge(world))
+    second = deployed(converge(world, CHANGED))
+    ended = world.ledger.history(PLAN.route)[1]
+    assert (second.epoch, second.cause) == (2, Cause.UPGRADE)
+    assert ended.end is End.REPLACED
+    assert second.restore_from == ended.savepoint
+    assert world.flink.known[first.job_id].state is JobState.FINISHED
+
+
+def test_redeploys_from_the_newest_checkpoint_when_the_job_vanishes(world: World) -> None:
+    first = deployed(converge(world))
+    for _ in range(11):  # chk-11 is newer than chk-9: compared as numbers
+        newest = world.flink.checkpoint(first.job_id)
+    world.flink.forget()
+    second = deployed(converge(world))
+    assert (second.cause, second.restore_from) == (Cause.REDEPLOY, newest)
+    assert world.ledger.history(PLAN.route)[1].end is End.LOST
+
+
+def test_redeploys_where_it_started_when_it_fell_before_its_first_checkpoint(world: World) -> None:
+    deployed(converge(world))
+    upgraded = deployed(converge(world, CHANGED))
+    world.flink.set_state(upgraded.job_id, JobState.FAILED)
+    assert deployed(converge(world, CHANGED)).restore_from == upgraded.restore_from
+
+
+def test_refuses_to_start_from_nothing_when_the_table_has_commits(world: World) -> None:
+    first = deployed(converge(world))
+    world.lake.committers.add(("events.playback", first.job_id))
+    world.flink.forget()
+    verdict = converge(world)
+    assert isinstance(verdict.error, Terminal)
+    assert "checkpoints are gone" in verdict.message
+    assert len(world.flink.submissions) == 1
+
+
+def test_finds_the_savepoint_of_a_stop_whose_actor_died_before_it_could_record_it(world: World) -> None:
+    first = deployed(converge(world))
+    world.flink.checkpoint(first.job_id)
+    world.ledger.intend_stop(first, now=world.clock.now())
+    savepoint = world.flink.stop_with_savepoint(
+        first.job_id, world.gateways.savepoint_directory(first.route, first.job_id), 1
+    )
+    assert deployed(converge(world)).restore_from == savepoint
+
+
+def test_prefers_a_checkpoint_that_is_newer_than_a_savepoint_left_behind(world: World) -> None:
+    first = deployed(converge(world))
+    directory = world.gateways.savepoint_directory(first.route, first.job_id)
+    world.flink.stop_with_savepoint(first.job_id, directory, 1)
+    world.flink.set_state(first.job_id, JobState.RUNNING)  # the savepoint was made, the stop was not
+    newer = world.flink.checkpoint(first.job_id)
+    world.flink.forget()
+    assert deployed(converge(world)).restore_from == newer
+
+
+def test_adopts_a_submission_whose_outcome_nobody_recorded(world: World) -> None:
+    intent = world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
+    world.submitter.submit([_submission(world, intent)])
+    verdict = converge(world)
+    assert verdict.action.act is Act.NOTHING
+    assert (deployed(verdict).epoch, deployed(verdict).outcome) == (1, Outcome.SUBMITTED)
+    assert len(world.flink.known) == 1
+
+
+def test_waits_while_somebody_else_submits_and_takes_over_when_he_is_dead(world: World) -> None:
+    world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
+    verdict = converge(world)
+    assert verdict.action.act is Act.WAIT
+    assert not verdict.ok
+    assert not world.flink.known
+    world.clock.time += ACT_TIMEOUT
+    assert deployed(converge(world)).epoch == 2
+
+
+def test_looks_the_job_up_when_the_submitter_dies_after_the_submission(world: World) -> None:
+    world.submitter.dies_after = True
+    assert deployed(converge(world)).outcome is Outcome.SUBMITTED
+
+
+def test_leaves_the_outcome_open_when_the_submitter_dies_and_no_job_is_seen(world: World) -> None:
+    world.submitter.dies_before = True
+    verdict = converge(world)
+    assert isinstance(verdict.error, UnknownOutcome)
+    newest = world.ledger.latest()[PLAN.route]
+    assert (newest.outcome, newest.end) == (None, None)
+
+
+def test_two_writers_of_one_epoch_cannot_both_win(world: World) -> None:
+    world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
+    with pytest.raises(Conflict):
+        world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
+
+
+def test_a_changed_plan_that_does_not_compile_leaves_the_running_router_alone(world: World) -> None:
+    first = deployed(converge(world))
+    world.submitter.uncompilable.add(CHANGED.digest)
+    verdict = converge(world, CHANGED)
+    assert not verdict.ok
+    assert "the running router goes on" in verdict.message
+    assert world.flink.known[first.job_id].is_running
+    assert world.ledger.latest()[PLAN.route].is_open
+
+
+def test_goes_back_to_the_plan_before_when_an_upgrade_does_not_come_up(world: World) -> None:
+    deployed(converge(world))
+    world.flink.fails_at_start.add(CHANGED.digest)
+    verdict = converge(world, CHANGED)
+    assert not verdict.ok
+    assert "runs again" in verdict.message
+    newest, failed, first = world.ledger.history(PLAN.route)
+    assert (newest.cause, newest.plan, newest.restore_from) == (Cause.ROLLBACK, PLAN, first.savepoint)
+    assert failed.end is End.LOST
+    assert world.flink.known[newest.job_id].is_running
+
+
+def test_a_failed_savepoint_leaves_the_running_router_alone(world: World) -> None:
+    first = deployed(converge(world))
+    world.flink.savepoints_fail = True
+    verdict = converge(world, CHANGED)
+    assert not verdict.ok
+    assert world.flink.known[first.job_id].is_running
+    assert len(world.flink.submissions) == 1
+
+
+def test_a_router_that_restarts_is_upgraded_from_its_newest_checkpoint(world: World) -> None:
+    first = deployed(converge(world))
+    newest = world.flink.checkpoint(first.job_id)
+    world.flink.set_state(first.job_id, JobState.RESTARTING)
+    assert deployed(converge(world, CHANGED)).restore_from == newest
+
+
+def test_stop_keeps_it_stopped_and_apply_starts_it_from_the_savepoint(world: World) -> None:
+    deployed(converge(world))
+    stopped = deployed(converge(world, request=Request.STOP))
+    assert (stopped.end, stopped.savepoint is not None) == (End.STOPPED, True)
+    assert converge(world, request=Request.STOP).action.act is Act.NOTHING
+    assert deployed(converge(world)).restore_from == stopped.savepoint
+
+
+def test_stop_of_a_router_that_is_down_is_remembered(world: World) -> None:
+    deployed(converge(world))
+    world.flink.forget()
+    assert deployed(converge(world, request=Request.STOP)).end is End.STOPPED
+
+
+def test_restart_goes_through_a_savepoint_with_the_same_plan(world: World) -> None:
+    deployed(converge(world))
+    restarted = deployed(converge(world, request=Request.RESTART))
+    assert (restarted.epoch, restarted.cause, restarted.plan) == (2, Cause.RESTART, PLAN)
+    assert restarted.restore_from is not None
+
+
+def test_names_the_slots_that_are_missing_and_touches_nothing(world: World) -> None:
+    world.flink.slots = 1
+    verdict = converge(world, CHANGED)
+    assert "1 free slots for it, it needs 2" in verdict.message
+    assert not world.kafka.topics
+    assert not world.ledger.history(PLAN.route)
+
+
+def test_one_route_that_goes_wrong_does_not_touch_the_others(world: World) -> None:
+    bad, good = a_plan("bad.warehouse", table="events.bad"), a_plan("good.warehouse", table="events.good")
+    world.submitter.uncompilable.add(bad.digest)
+    first, second = reconcile(world.gateways, [Goal(bad, 1), Goal(good, 1)])
+    assert (first.ok, second.ok) == (False, True)
+    assert world.submitter.calls == 1
+
+
+def test_a_refused_deployment_is_tried_anew_with_the_next_epoch(world: World) -> None:
+    world.submitter.uncompilable.add(PLAN.digest)
+    assert not converge(world).ok
+    world.submitter.uncompilable.clear()
+    second = deployed(converge(world))
+    assert (second.epoch, second.restore_from) == (2, None)
+
+
+def test_kafka_down_is_an_error_that_touches_no_router(world: World) -> None:
+    world.kafka.reachable = False
+    verdict = converge(world)
+    assert isinstance(verdict.error, Transient)
+    assert not world.flink.known
+
+
+def test_flink_down_means_nothing_was_observed_and_nothing_done(world: World) -> None:
+    world.flink.reachable = False
+    with pytest.raises(Transient):
+        converge(world)
+    assert not world.kafka.topics
+
+
+def test_a_table_that_cannot_take_the_plan_leaves_the_running_router_alone(world: World) -> None:
+    first = deployed(converge(world))
+
+    def refuse(plan: RouterPlan) -> None:
+        message = "a column's type changed"
+        raise InvalidSpec(message)
+
+    world.lake.ensure_table = refuse  # type: ignore[method-assign, assignment]
+    assert not converge(world, CHANGED).ok
+    assert world.flink.known[first.job_id].is_running
+
+
+def _submission(world: World, intent: Deployment):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    from keystone_platform.gateways.submit import Submission
+
+    return Submission(
+        plan=intent.plan,
+        epoch=intent.epoch,
+        job_id=intent.job_id,
+        restore_from=None,
+        checkpoint_directory=world.gateways.checkpoint_directory(intent.route),
+    )
