@@ -15,7 +15,7 @@ from keystone_platform.plan.lifecycle import Lifecycle
 from keystone_platform.plan.plan_router import plan_router
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import load_settings
-from keystone_platform.spec.fleet import DeclaredRoute
+from keystone_platform.spec.fleet import LoadedRoute
 from keystone_platform.spec.loader import load_streams
 
 
@@ -87,14 +87,14 @@ def _statuses(routes: Sequence[str], env: Mapping[str, str]) -> dict[str, RouteS
     return {status.route: status for status in sweep(connect(load_settings(env)), routes)}
 
 
-def _planned(route: DeclaredRoute) -> Goal | InvalidSpec:
+def _planned(route: LoadedRoute) -> Goal | InvalidSpec:
     try:
         return Goal(plan_router(route.stream, route.route), route.stream.partitions)
     except InvalidSpec as error:
         return error
 
 
-def _preview(route: DeclaredRoute, status: RouteStatus | None) -> RoutePreview:
+def _preview(route: LoadedRoute, status: RouteStatus | None) -> RoutePreview:
     state = status.state.value if status else "unknown"
     goal = _planned(route)
     if isinstance(goal, InvalidSpec):

@@ -85,7 +85,7 @@ def assess(
 def _assess(status: RouteStatus, memory: Memory | None, busy: bool, now: datetime) -> Assessment:
     epoch = status.last.epoch if status.last else 0
     since = memory.since if memory and memory.state is status.state else now
-    incident = track(memory.incident if memory else None, status.state, epoch, now)
+    incident = track(memory.incident if memory else None, status.state, epoch, now - since)
     due = None if busy else attempt(incident, status.state, now)
     report = _report(status.state, due or incident, now - since)
     mark = f"{status.state}/{epoch}/{report.text}" if report else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from keystone_platform.control.reconcile import Goal
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.plan_router import plan_router
-from keystone_platform.spec.fleet import DeclaredRoute, Fleet
+from keystone_platform.spec.fleet import LoadedRoute, Fleet
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class PlannedFleet:
     fleet: Fleet
     goals: Mapping[str, Goal]
 
-    def planned(self) -> list[tuple[DeclaredRoute, Goal]]:
+    def planned(self) -> list[tuple[LoadedRoute, Goal]]:
         """Return each declared route that has a goal, with it."""
         return [(route, self.goals[route.id]) for route in self.fleet.routes if route.id in self.goals]
 

@@ -15,10 +15,10 @@ from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.lifecycle import Lifecycle
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
-from keystone_platform.spec.fleet import DeclaredRoute
+from keystone_platform.spec.fleet import LoadedRoute
 
 
-def router_assets(planned: Sequence[tuple[DeclaredRoute, Goal]]) -> dg.AssetsDefinition:
+def router_assets(planned: Sequence[tuple[LoadedRoute, Goal]]) -> dg.AssetsDefinition:
     """Return all routers as one definition, so that one run and one JVM deploys as many as are selected."""
     goals = {keys.router_key(goal.route): goal for _, goal in planned}
 
@@ -85,7 +85,7 @@ def running_check(route: str) -> dg.AssetCheckSpec:
     )
 
 
-def _spec(route: DeclaredRoute, plan: RouterPlan) -> dg.AssetSpec:
+def _spec(route: LoadedRoute, plan: RouterPlan) -> dg.AssetSpec:
     destination = _destination(plan)
     return dg.AssetSpec(
         keys.router_key(plan.route),
@@ -99,7 +99,7 @@ def _spec(route: DeclaredRoute, plan: RouterPlan) -> dg.AssetSpec:
             keys.PLAN: dg.MetadataValue.json(plan.model_dump(mode="json", exclude_none=True)),
             keys.FILTER: plan.filter.text if plan.filter else "none: every event is kept",
             keys.DESTINATION: destination,
-            **code_reference(route.place),
+            **code_reference(route.file, route.line),
         },
     )
 

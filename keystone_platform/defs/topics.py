@@ -6,10 +6,10 @@ import dagster as dg
 
 from keystone_platform.defs.keys import topic_key
 from keystone_platform.defs.references import code_reference
-from keystone_platform.spec.fleet import DeclaredStream
+from keystone_platform.spec.fleet import LoadedStream
 
 
-def topic_asset(declared: DeclaredStream) -> dg.AssetSpec:
+def topic_asset(declared: LoadedStream) -> dg.AssetSpec:
     """Return the stream's topic as an external asset."""
     stream = declared.spec
     return dg.AssetSpec(
@@ -22,6 +22,6 @@ def topic_asset(declared: DeclaredStream) -> dg.AssetSpec:
             "dagster/uri": f"kafka://{stream.topic_name}",
             "keystone/topic": stream.topic_name,
             "keystone/dead_letter_topic": stream.dead_letter_topic,
-            **code_reference(declared.place),
+            **code_reference(declared.file, declared.line),
         },
     )

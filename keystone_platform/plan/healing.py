@@ -1,7 +1,7 @@
 """When to ask for a redeploy of a router that is down, and when to stop asking: a pure policy.
 
-An incident opens when a router is found down and closes when the router has run for SETTLED since the last attempt; a
-router that comes up and falls again within that time is the same incident, so that a crash loop runs out of attempts.
+An incident opens when a router is found down and closes when the router has run for SETTLED without a break; one that
+comes up and falls again before that is the same incident, so that a crash loop runs out of attempts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FIRST_BACKOFF = timedelta(seconds=30)
 """Wait after the first attempt; doubled after each one."""
 
 SETTLED = timedelta(minutes=10)
-"""How long a router has to run since the last attempt until the incident is over."""
+"""How long a router has to run without a break until the incident is over."""
 
 
 class Incident(BaseModel):
@@ -47,14 +47,13 @@ class Incident(BaseModel):
         return self.asked_at and self.asked_at + FIRST_BACKOFF * 2 ** (self.attempts - 1)
 
 
-def track(incident: Incident | None, state: Lifecycle, epoch: int, now: datetime) -> Incident | None:
-    """Open, keep or close the incident by what is seen now."""
+def track(incident: Incident | None, state: Lifecycle, epoch: int, lasted: timedelta) -> Incident | None:
+    """Open, keep or close the incident; `lasted` is how long the route has been in this state."""
     if state.needs_redeploy:
         return incident or Incident(epoch=epoch)
     if incident is None or state is Lifecycle.STOPPED:
         return None
-    settled = state is Lifecycle.RUNNING and (incident.asked_at is None or now - incident.asked_at > SETTLED)
-    return None if settled else incident
+    return None if state is Lifecycle.RUNNING and lasted >= SETTLED else incident
 
 
 def attempt(incident: Incident | None, state: Lifecycle, now: datetime) -> Incident | None:
