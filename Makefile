@@ -44,3 +44,11 @@ lint: setup ## ruff and strict types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+.PHONY: test
+test: setup ## All tests, on the real stack (about 15 minutes on 2 cores)
+	@$(BIN)/python -m pytest -q tests
+
+.PHONY: test-fast
+test-fast: setup ## Tests that need no server (under a minute)
+	@$(BIN)/python -m pytest -q -m "not stack" tests
