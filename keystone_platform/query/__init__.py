@@ -1,0 +1,1 @@
+"""Analysts' way to the landed tables: DuckDB in this process."""
