@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from keystone_platform.spec.types import Field as SchemaField
-from keystone_platform.spec.types import Scalar, Struct
+from keystone_platform.spec.schema import struct_of
+from keystone_platform.spec.types import Struct
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """Name of a stream, a route or a column of our own making."""
@@ -19,8 +19,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
 """Name of a field of the payload, as producers spell it. A leading underscore is reserved for metadata columns."""
 
-TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,245}$")]
-"""A Kafka topic; four characters are kept free for the dead letters' suffix."""
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,244}[A-Za-z0-9_-]$")]
+"""A Kafka topic; four characters are kept free for the dead letters' suffix; `.` and `..` are none."""
 
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$")]
 """`namespace.table`."""
@@ -89,13 +89,19 @@ class SelectItem(Spec):
 
 
 def _select_item(value: Any) -> Any:  # noqa: ANN401 - raw YAML
-    """Turn the YAML's two short forms into a SelectItem: `user_id`, or `{device_type: device.type}`."""
+    """Turn the YAML's two short forms into a SelectItem: `user_id`, or `{device_type: device.type}`.
+
+    A mapping of one key is always the short form, so a column may be called `name` or `path`.
+    """
     if isinstance(value, str):
         return {"name": value.rsplit(".", 1)[-1], "path": value}
-    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+    if isinstance(value, dict) and len(value) == 1:
         name, path = next(iter(value.items()))
         return {"name": name, "path": path}
-    return value
+    if isinstance(value, SelectItem) or (isinstance(value, dict) and set(value) == {"name", "path"}):
+        return value
+    message = "a field such as `device.type`, or one `column: field`"
+    raise ValueError(message)
 
 
 class RouteSpec(Spec):
@@ -108,8 +114,8 @@ class RouteSpec(Spec):
     """Keeps the events for which it is true; without it all are kept."""
     select: tuple[Annotated[SelectItem, BeforeValidator(_select_item)], ...] | None = Field(default=None, min_length=1)
     """Columns to keep; without it every declared column."""
-    parallelism: int = Field(default=1, ge=1, le=1024)
-    checkpoint_interval_s: int = Field(default=10, ge=1, le=3600)
+    parallelism: int = Field(default=1, ge=1, le=1024, strict=True)
+    checkpoint_interval_s: int = Field(default=10, ge=1, le=3600, strict=True)
     """Seconds between checkpoints and so between commits: the age of a landed row, against the number of files."""
 
     @property
@@ -118,30 +124,20 @@ class RouteSpec(Spec):
         return self.name or self.sink.kind
 
 
-def _schema(value: Any) -> Any:  # noqa: ANN401 - raw YAML
-    """Turn the YAML's mapping of names to types into a Struct."""
-    if value is None or isinstance(value, Struct):
+def _since(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    if isinstance(value, datetime | str):
         return value
-    if not isinstance(value, dict):
-        message = "a mapping of field names to types"
-        raise ValueError(message)  # noqa: TRY004 - pydantic reports ValueError with its place
-    return Struct(tuple(SchemaField(_field_name(name), _field_type(name, kind)) for name, kind in value.items()))
-
-
-def _field_name(name: Any) -> str:  # noqa: ANN401 - raw YAML
-    if not isinstance(name, str) or not name[:1].isalpha() or not name.replace("_", "").isalnum() or not name.isascii():
-        message = f"{name!r} is no field name: a letter first, then letters, digits and underscores"
-        raise ValueError(message)
-    return name
-
-
-def _field_type(name: str, kind: Any) -> Scalar | Struct:  # noqa: ANN401 - raw YAML
-    if isinstance(kind, dict) and kind:
-        return Struct(tuple(SchemaField(_field_name(key), _field_type(key, inner)) for key, inner in kind.items()))
-    if isinstance(kind, str) and kind in set(Scalar):
-        return Scalar(kind)
-    message = f"{name}: {kind!r} is no type; use one of {', '.join(Scalar)} or a mapping of fields"
+    message = "a date and time such as 2026-01-01T00:00:00Z"
     raise ValueError(message)
+
+
+def _whole_hour(value: datetime) -> datetime:
+    """Take a time without zone as UTC; refuse one within an hour, because partitions are hours."""
+    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if value != value.replace(minute=0, second=0, microsecond=0):
+        message = "a full hour, such as 2026-01-01T00:00:00Z"
+        raise ValueError(message)
+    return value
 
 
 class StreamSpec(Spec):
@@ -153,10 +149,11 @@ class StreamSpec(Spec):
     description: str = ""
     topic: TopicName | None = None
     """Default: the stream's name."""
-    partitions: int = Field(default=4, ge=1, le=10_000)
+    partitions: int = Field(default=4, ge=1, le=10_000, strict=True)
     """Partitions of the topic when Keystone creates it; an existing topic is left as it is."""
-    since: datetime = FIRST_HOUR
-    fields: Annotated[Struct | None, BeforeValidator(_schema)] = Field(default=None, alias="schema")
+    since: Annotated[datetime, BeforeValidator(_since), AfterValidator(_whole_hour)] = FIRST_HOUR
+    """First hour that is shown as a partition; UTC unless it says otherwise."""
+    fields: Annotated[Struct | None, BeforeValidator(struct_of)] = Field(default=None, alias="schema")
     """What the payload (a JSON object) holds; without it routes carry the payload's bytes untouched."""
     routes: tuple[RouteSpec, ...] = Field(min_length=1)
 

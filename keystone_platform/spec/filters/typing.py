@@ -1,0 +1,75 @@
+"""Which types meet: numbers widen to numbers, everything else meets its own kind only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keystone_platform.spec.filters.tree import Expr, Literal, Widen
+from keystone_platform.spec.types import FieldType, Scalar, Struct
+
+WHOLE = (Scalar.INT, Scalar.BIGINT)
+NUMBERS = (*WHOLE, Scalar.FLOAT, Scalar.DOUBLE)
+
+INT_RANGE = range(-(2**31), 2**31)
+BIGINT_RANGE = range(-(2**63), 2**63)
+
+TIMESTAMP_FORM = "timestamp '2026-01-31 13:00:00'"
+DATE_FORM = "date '2026-01-31'"
+
+
+class Mismatch(Exception):
+    """Two types don't meet. Caught where the place in the text is known.
+
+    Attributes:
+        what: what is wrong.
+        mend: what to write instead.
+    """
+
+    def __init__(self, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+
+
+def named(type_: FieldType) -> str:
+    """Name a type in an error."""
+    return "an object" if isinstance(type_, Struct) else f"a {type_}" if type_ is not Scalar.INT else "an int"
+
+
+def common_type(left: FieldType, right: FieldType) -> Scalar:
+    """Return the type in which both are compared.
+
+    Two whole numbers meet in bigint, any other two different kinds of number in double: exact for what a double
+    can hold, the same in every engine.
+
+    Raises:
+        Mismatch: they don't meet.
+    """
+    if isinstance(left, Struct) or isinstance(right, Struct):
+        message = "an object has no value of its own"
+        raise Mismatch(message, "Name one of its fields, as in device.type.")
+    if left is right:
+        return left
+    if left in NUMBERS and right in NUMBERS:
+        return Scalar.BIGINT if left in WHOLE and right in WHOLE else Scalar.DOUBLE
+    message = f"{named(left)} can't be compared with {named(right)}"
+    raise Mismatch(message, _mend({left, right}))
+
+
+def widened(expr: Expr, type_: Scalar) -> Expr:
+    """Return the expression in that type, which `common_type` gave."""
+    if expr.type is type_:
+        return expr
+    if isinstance(expr, Literal) and isinstance(expr.value, int):
+        return replace(expr, value=float(expr.value) if type_ is Scalar.DOUBLE else expr.value, type=type_)
+    return Widen(expr, type_)
+
+
+def _mend(types: set[Scalar]) -> str:
+    if Scalar.TIMESTAMP in types:
+        return f"Write a point in time as {TIMESTAMP_FORM} (UTC)."
+    if Scalar.DATE in types:
+        return f"Write a date as {DATE_FORM}."
+    if Scalar.BOOLEAN in types:
+        return "Write a boolean as true or false, without quotes."
+    return "Write text in single quotes, numbers without quotes."

@@ -1,0 +1,194 @@
+"""Rules beyond the form of one value: within a stream (fields, columns, filters) and across all of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.spec.filters import parse_filter
+from keystone_platform.spec.models import RouteSpec, SelectItem, StreamSpec
+from keystone_platform.spec.types import FieldType, Struct
+from keystone_platform.spec.yaml_tree import NodePath, YamlTree, dotted
+
+DEAD_LETTER_SUFFIX = ".dlq"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A stream that is valid in form, with its file to point into."""
+
+    spec: StreamSpec
+    file: Path
+    tree: YamlTree
+
+    def error(self, path: NodePath, what: str, mend: str) -> InvalidSpec:
+        """Return an error at that place of the file."""
+        return InvalidSpec(
+            what, mend=mend, file=str(self.file), line=self.tree.line(path), field=dotted(self.tree.nearest(path))
+        )
+
+    def place(self, path: NodePath) -> str:
+        """Name a place for another file's error: `file:line`."""
+        return f"{self.file}:{self.tree.line(path)}"
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A name that only one place of the fleet may have."""
+
+    name: str
+    owner: Candidate
+    path: NodePath
+
+
+def check(candidates: Sequence[Candidate]) -> tuple[InvalidSpec, ...]:
+    """Return every breach. Where places contradict each other, each of them gets an error that names the others."""
+    within = (error for candidate in candidates for error in _within(candidate))
+    return (*within, *_across(candidates))
+
+
+def _within(stream: Candidate) -> Iterator[InvalidSpec]:
+    names: dict[str, int] = {}
+    for index, route in enumerate(stream.spec.routes):
+        path: NodePath = ("routes", index)
+        first = names.setdefault(route.route_name, index)
+        if first != index:
+            what = (
+                f"a second route named {route.route_name!r}, the first is on line {stream.tree.line(('routes', first))}"
+            )
+            yield stream.error((*path, "name"), what, "Add a `name:` of its own to the route.")
+        yield from _columns(stream, route, path)
+        if route.filter is not None:
+            yield from _filter(stream, route.filter, (*path, "filter"))
+
+
+def _columns(stream: Candidate, route: RouteSpec, path: NodePath) -> Iterator[InvalidSpec]:
+    if route.select is None:
+        return
+    at = (*path, "select")
+    if route.sink.kafka:
+        what = "`select` is not supported with a kafka sink yet: the payload goes on untouched"
+        yield stream.error(at, what, "Remove `select`.")
+    if stream.spec.fields is None:
+        what = "`select` needs to know the stream's fields, and the stream declares no schema"
+        yield stream.error(at, what, "Declare `schema`, or remove `select` to land the payload as it is.")
+        return
+    seen: dict[str, SelectItem] = {}
+    for index, item in enumerate(route.select):
+        unknown = unknown_field(stream.spec.fields, tuple(item.path.split(".")))
+        if unknown:
+            yield stream.error((*at, index), *unknown)
+        other = seen.setdefault(item.name.lower(), item)
+        if other is not item:
+            same = "there is" if other.name == item.name else f"{other.name!r} differs only by case from"
+            what = f"{same} {'already a column' if other.name == item.name else 'the column'} {item.name!r}"
+            yield stream.error((*at, index), what, f"Give it another name: `{{other_name: {item.path}}}`.")
+
+
+def unknown_field(schema: Struct, path: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return what is wrong and the mend if the schema has no such field, else None."""
+    here: FieldType = schema
+    for depth, name in enumerate(path):
+        if not isinstance(here, Struct):
+            parent = ".".join(path[:depth])
+            return f"{parent!r} is a {here} and has no fields", f"Write {parent!r} alone."
+        field = here.field(name)
+        if field is None:
+            known = {".".join((*path[:depth], each.name)) for each in here.fields}
+            return f"unknown field {'.'.join(path)!r}", _suggestion(".".join(path), known)
+        here = field.type
+    return None
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, sorted(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"The schema has: {', '.join(sorted(known))}."
+
+
+def _filter(stream: Candidate, text: str, path: NodePath) -> Iterator[InvalidSpec]:
+    if stream.spec.fields is None:
+        what = "a filter needs to know the stream's fields, and the stream declares no schema"
+        yield stream.error(path, what, "Declare `schema`, or remove the filter.")
+        return
+    try:
+        parse_filter(text, stream.spec.fields)
+    except InvalidSpec as error:
+        yield stream.error(path, error.what, error.mend)
+
+
+def _across(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
+    streams = [_Claim(each.spec.stream, each, ("stream",)) for each in candidates]
+    yield from _contested(streams, "the stream name {name!r} is taken", "Give one of them another name.")
+    topics = [_Claim(each.spec.topic_name, each, ("topic",)) for each in candidates]
+    yield from _contested(
+        topics, "the topic {name!r} belongs to another stream", "Declare a topic's routes in one file."
+    )
+    yield from _colliding_topics(topics)
+    tables = [
+        _Claim(route.sink.warehouse.table, each, ("routes", index, "sink", "warehouse", "table"))
+        for each in candidates
+        for index, route in enumerate(each.spec.routes)
+        if route.sink.warehouse
+    ]
+    yield from _contested(tables, "two routes write into the table {name!r}", "Give each route a table of its own.")
+    yield from _kafka_sinks(candidates)
+
+
+def _contested(claims: Iterable[_Claim], what: str, mend: str) -> Iterator[InvalidSpec]:
+    by_name: dict[str, list[_Claim]] = defaultdict(list)
+    for claim in claims:
+        by_name[claim.name].append(claim)
+    for name, same in by_name.items():
+        for claim in same if len(same) > 1 else ():
+            others = ", ".join(other.owner.place(other.path) for other in same if other is not claim)
+            yield claim.owner.error(claim.path, f"{what.format(name=name)}, see {others}", mend)
+
+
+def _colliding_topics(topics: Sequence[_Claim]) -> Iterator[InvalidSpec]:
+    """Kafka refuses to create a topic that differs from another only by `.` and `_` (their metrics would collide)."""
+    for claim in topics:
+        other = next((t for t in topics if t.name != claim.name and _metric(t.name) == _metric(claim.name)), None)
+        if other:
+            what = f"the topics {claim.name!r} and {other.name!r} differ only by `.` and `_`, which Kafka refuses"
+            yield claim.owner.error(claim.path, f"{what}, see {other.owner.place(other.path)}", "Rename one of them.")
+
+
+def _metric(topic: str) -> str:
+    return topic.replace(".", "_")
+
+
+def _kafka_sinks(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
+    dead_letters = {each.spec.dead_letter_topic: each for each in candidates}
+    onward: dict[str, set[str]] = defaultdict(set)
+    for each in candidates:
+        onward[each.spec.topic_name].update(route.sink.kafka.topic for route in each.spec.routes if route.sink.kafka)
+    for each in candidates:
+        for index, route in enumerate(each.spec.routes):
+            if route.sink.kafka is None:
+                continue
+            target, path = route.sink.kafka.topic, ("routes", index, "sink", "kafka", "topic")
+            if target in dead_letters or target.endswith(DEAD_LETTER_SUFFIX):
+                what = f"{target!r} is for dead letters: topics that end in {DEAD_LETTER_SUFFIX} are Keystone's own"
+                yield each.error(path, what, "Name another topic.")
+            way = _way(onward, target, each.spec.topic_name)
+            if way:
+                what = f"events would go in a circle: {' -> '.join((each.spec.topic_name, *way))}"
+                yield each.error(path, what, "Name a topic that does not lead back to this stream.")
+
+
+def _way(onward: dict[str, set[str]], start: str, end: str) -> tuple[str, ...]:
+    """Return the topics from `start` to `end` along the routes, both included; empty when there is no way."""
+    ways: list[tuple[str, ...]] = [(start,)]
+    seen = {start}
+    while ways:
+        way = ways.pop(0)
+        if way[-1] == end:
+            return way
+        nexts = sorted(onward.get(way[-1], set()) - seen)
+        seen.update(nexts)
+        ways += [(*way, topic) for topic in nexts]
+    return ()

@@ -1,0 +1,105 @@
+"""Reads `schema:` of a stream file: a mapping of field names to types, nested where a type is a mapping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from keystone_platform.spec.types import Field, Scalar, Struct
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
+
+MAX_DEPTH = 8
+"""Levels of nested objects; deeper ones are beyond what tables and their readers show usefully."""
+
+
+@dataclass(frozen=True)
+class SchemaProblem:
+    """Something wrong in a schema.
+
+    Attributes:
+        path: keys from the schema's top to the place, empty for the schema itself.
+    """
+
+    path: tuple[str, ...]
+    what: str
+    mend: str
+
+
+def struct_of(value: Any) -> Struct | None:  # noqa: ANN401 - raw YAML
+    """Turn the YAML's mapping of names to types into a Struct.
+
+    Raises:
+        ValueError: the first of `schema_problems`.
+    """
+    if value is None or isinstance(value, Struct):
+        return value
+    for problem in schema_problems(value):
+        message = f"{problem.what}; {problem.mend}"
+        raise ValueError(message)
+    return _struct(value)
+
+
+def schema_problems(value: Any, path: tuple[str, ...] = ()) -> Iterator[SchemaProblem]:  # noqa: ANN401 - raw YAML
+    """Yield everything that is wrong in a schema as written, in the order of the text."""
+    if not isinstance(value, dict) or not value:
+        yield SchemaProblem(path, f"fields with their types are expected, found {value!r}", "Write `name: type` lines.")
+        return
+    if len(path) >= MAX_DEPTH:
+        yield SchemaProblem(path, f"nested more than {MAX_DEPTH} levels deep", "Declare fewer levels.")
+        return
+    spelled: dict[str, str] = {}
+    for name, kind in value.items():
+        yield from _name_problems(name, path, spelled)
+        if isinstance(kind, dict):
+            yield from schema_problems(kind, (*path, name))
+        elif not isinstance(kind, str) or kind not in set(Scalar):
+            yield SchemaProblem((*path, name), f"{kind!r} is no type", _type_mend(kind))
+
+
+def _name_problems(name: Any, path: tuple[str, ...], spelled: dict[str, str]) -> Iterator[SchemaProblem]:  # noqa: ANN401
+    place = (*path, str(name))
+    if isinstance(name, str) and name.startswith("_"):
+        what = f"{name!r}: names that begin with an underscore are reserved for Keystone's own columns"
+        yield SchemaProblem(place, what, "Leave the field out.")
+    elif not isinstance(name, str) or not _NAME.fullmatch(name):
+        mend = "Use a letter first, then letters, digits and underscores, 128 at most; leave other fields out."
+        yield SchemaProblem(place, f"{name!r} is no field name", mend)
+    else:
+        other = spelled.setdefault(name.lower(), name)
+        if other != name:
+            what = f"{name!r} and {other!r} differ only by case, which table readers don't tell apart"
+            yield SchemaProblem(place, what, "Declare one of them.")
+
+
+def _type_mend(kind: Any) -> str:  # noqa: ANN401 - raw YAML
+    close = get_close_matches(str(kind).lower(), list(_SYNONYMS) + list(Scalar), n=1, cutoff=0.6)
+    hint = f"Did you mean {str(_SYNONYMS.get(close[0], close[0]))!r}? " if close else ""
+    return f"{hint}Types are {', '.join(Scalar)}, or a mapping of fields."
+
+
+_SYNONYMS = {
+    "str": Scalar.STRING,
+    "text": Scalar.STRING,
+    "varchar": Scalar.STRING,
+    "bool": Scalar.BOOLEAN,
+    "integer": Scalar.INT,
+    "int32": Scalar.INT,
+    "long": Scalar.BIGINT,
+    "int64": Scalar.BIGINT,
+    "real": Scalar.FLOAT,
+    "number": Scalar.DOUBLE,
+    "decimal": Scalar.DOUBLE,
+    "datetime": Scalar.TIMESTAMP,
+    "timestamptz": Scalar.TIMESTAMP,
+}
+"""What other systems call our types; only for the hint."""
+
+
+def _struct(value: dict[str, Any]) -> Struct:
+    return Struct(
+        tuple(Field(name, _struct(kind) if isinstance(kind, dict) else Scalar(kind)) for name, kind in value.items())
+    )

@@ -1,0 +1,123 @@
+"""Turns pydantic's errors about a stream file into sentences for the team that wrote it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from keystone_platform.spec.models import (
+    KafkaSink,
+    RouteSpec,
+    SearchSink,
+    SelectItem,
+    SinkSpec,
+    Spec,
+    StreamSpec,
+    WarehouseSink,
+)
+
+Keys = tuple[str, ...]
+"""Place in a stream file without list positions: `("routes", "sink")`."""
+
+MODELS: dict[Keys, type[Spec]] = {
+    (): StreamSpec,
+    ("routes",): RouteSpec,
+    ("routes", "sink"): SinkSpec,
+    ("routes", "sink", "warehouse"): WarehouseSink,
+    ("routes", "sink", "kafka"): KafkaSink,
+    ("routes", "sink", "search"): SearchSink,
+    ("routes", "select"): SelectItem,
+}
+
+_SNAKE = "a lower-case letter first, then lower-case letters, digits and underscores, at most 63"
+_FIELD = (
+    "a letter first, then letters, digits and underscores; a leading underscore is reserved for Keystone's own columns"
+)
+_TOPIC = "letters, digits, dots, dashes and underscores, at most 245, no dot at the end"
+
+FORMS: dict[Keys, str] = {
+    ("stream",): _SNAKE,
+    ("owner",): "`team:NAME` or an e-mail address",
+    ("description",): "text",
+    ("topic",): _TOPIC,
+    ("partitions",): "a whole number from 1 to 10000",
+    ("since",): "a full hour such as 2026-01-01T00:00:00Z",
+    ("schema",): "a mapping of field names to types",
+    ("routes",): "a list with at least one route, each with a `sink`",
+    ("routes", "name"): _SNAKE,
+    ("routes", "filter"): "text, such as \"duration_ms > 1000 and country in ('US', 'BR')\"; put it in double quotes",
+    ("routes", "select"): "a list with at least one field, such as [user_id, {device_type: device.type}]",
+    ("routes", "select", "name"): _FIELD,
+    ("routes", "select", "path"): "a field of the schema, dotted when nested, such as `device.type`",
+    ("routes", "parallelism"): "a whole number from 1 to 1024",
+    ("routes", "checkpoint_interval_s"): "a whole number of seconds from 1 to 3600",
+    ("routes", "sink"): "one of `warehouse: {table: …}`, `kafka: {topic: …}`, `search: {index: …}`",
+    ("routes", "sink", "warehouse"): "`table: namespace.name`",
+    ("routes", "sink", "warehouse", "table"): "`namespace.name`, lower-case letters, digits and underscores",
+    ("routes", "sink", "kafka"): "`topic: NAME`",
+    ("routes", "sink", "kafka", "topic"): _TOPIC,
+    ("routes", "sink", "search"): "`index: NAME`",
+    (
+        "routes",
+        "sink",
+        "search",
+        "index",
+    ): "lower-case letters, digits, dots, dashes and underscores; `{date}` for the day",
+}
+"""What a value must be, by its place: the mend of every error there."""
+
+
+def keys_of(place: tuple[str | int, ...]) -> Keys:
+    """Return the place without list positions."""
+    return tuple(part for part in place if isinstance(part, str))
+
+
+def sentence(detail: ErrorDetails) -> tuple[str, str]:
+    """Return what is wrong and how to mend it, for one of pydantic's errors."""
+    kind, keys = detail["type"], keys_of(detail["loc"])
+    if kind == "extra_forbidden":
+        return unknown_key(keys)
+    if kind == "missing":
+        what = "the key is missing"
+    elif kind in ("too_short", "string_too_short"):
+        what = "empty"
+    elif kind in ("greater_than_equal", "less_than_equal", "string_pattern_mismatch"):
+        what = f"{detail['input']!r} is not allowed"
+    elif kind == "value_error":
+        what = f"{described(detail['input'])} is not allowed: {detail['ctx']['error']}"
+    else:
+        what = f"{described(detail['input'])} is not what belongs here"
+    return what, _must_be(keys)
+
+
+def unknown_key(keys: Keys) -> tuple[str, str]:
+    """Return what is wrong and the mend for a key that nothing knows."""
+    model = MODELS.get(keys[:-1])
+    allowed = [field.alias or name for name, field in model.model_fields.items()] if model else []
+    close = get_close_matches(keys[-1].lower(), allowed, n=1, cutoff=0.6)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"unknown key {keys[-1]!r}", f"{hint}Allowed: {', '.join(allowed)}."
+
+
+def described(value: Any) -> str:  # noqa: ANN401 - raw YAML
+    """Say what a YAML value is in a few words."""
+    if value is None:
+        return "an empty value"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:57]}…"
+    return f"the text {shown}" if isinstance(value, str) else f"the number {shown}"
+
+
+def _must_be(keys: Keys) -> str:
+    form = FORMS.get(keys)
+    if form is None and keys in MODELS:
+        form = f"a mapping with the keys {', '.join(MODELS[keys].model_fields)}"
+    return f"It must be {form}." if form else "See docs/streams.md."
