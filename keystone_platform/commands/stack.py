@@ -6,30 +6,37 @@ import dataclasses
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from keystone_platform.gateways.flink_home import jars_folder
 from keystone_platform.settings import Settings, home_folder, load_settings, settings_file, streams_folder
+from keystone_platform.stack.doctor import examine
 from keystone_platform.stack.embedded import EmbeddedStack
+from keystone_platform.stack.starting import Started
+from keystone_platform.stack.status import ServerState, ServerStatus
 
 _GIB = 1024**3
+_ANY_WIDTH = 1000
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
-    for command in (up, down, status, env):
+    for command in (up, down, status, env, doctor):
         app.command()(command)
 
 
 def up(
     without: Annotated[
         list[str] | None,
-        typer.Option(help="Leave a server out, by name or first word: `--without dagster`. Repeatable."),
+        typer.Option(help="Leave out kafka, s3, flink or dagster; repeatable. Their processes are not started."),
     ] = None,
 ) -> None:
     """Start Kafka, S3, Flink and Dagster on this machine and wait until each answers.
@@ -38,8 +45,6 @@ def up(
     gets the next free one; KEYSTONE_KAFKA_PORT, KEYSTONE_S3_PORT, KEYSTONE_FLINK_PORT and KEYSTONE_DAGSTER_PORT ask
     for one. Harmless when the stack is up: it starts only what is missing. Ctrl-C stops what it started.
     """
-    from keystone_platform.stack.starting import Started
-
     stderr = Console(stderr=True, highlight=False)
     stack = _stack()
 
@@ -73,29 +78,13 @@ def down(
 
 def status(as_json: Json = False) -> None:
     """Show each server: state, pid, address, memory, uptime, log. Exit status 1 unless all of them run."""
-    from keystone_platform.stack.status import ServerState
-
     servers = _stack().status()
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(server) for server in servers], indent=2, default=str))
     elif not servers:
         typer.echo("The stack was never up here: keystone up")
     else:
-        table = Table("server", "state", "pid", "address", "memory", "uptime", "log", box=None, pad_edge=False)
-        for server in servers:
-            table.add_row(
-                server.name,
-                f"{server.state}: {server.reason}" if server.reason else str(server.state),
-                str(server.pid or ""),
-                server.url,
-                f"{server.rss_bytes / _GIB:.2f} GiB" if server.rss_bytes else "",
-                f"{server.uptime_s // 60} min {server.uptime_s % 60} s" if server.uptime_s else "",
-                str(server.log),
-            )
-        total = sum(server.rss_bytes for server in servers) / _GIB
-        console = Console(highlight=False, soft_wrap=True)
-        console.print(table)
-        console.print(f"memory of all: {total:.2f} GiB")
+        _print_status(servers)
     if not servers or any(server.state is not ServerState.RUNNING for server in servers):
         raise typer.Exit(1)
 
@@ -111,6 +100,41 @@ def env(as_json: Json = False) -> None:
         return
     for name, value in _exports(settings).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check Java, Maven, memory, disk, ports, jars and packages; each failure with its mend, then exit status 1."""
+    is_up = _stack().supervisor_pid() is not None
+    findings = examine(home_folder(os.environ), jars_folder(os.environ), os.environ, is_up=is_up)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for finding in findings:
+            verdict = "[red]FAIL[/]" if finding.failed else "[yellow]warn[/]" if finding.mend else "[green]ok[/]  "
+            console.print(verdict, f"{finding.check:<18}", escape(finding.found))
+            if finding.mend:
+                console.print(" " * 24 + escape(finding.mend))
+    if any(finding.failed for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print_status(servers: Sequence[ServerStatus]) -> None:
+    """Print a table as wide as it gets: a cut path or address is of no use."""
+    table = Table("server", "state", "pid", "address", "memory", "uptime", "log", box=None, pad_edge=False)
+    for server in servers:
+        table.add_row(
+            server.name,
+            escape(f"{server.state}: {server.reason}" if server.reason else str(server.state)),
+            str(server.pid or ""),
+            server.url,
+            f"{server.rss_bytes / _GIB:.2f} GiB" if server.rss_bytes else "",
+            f"{server.uptime_s // 60} min {server.uptime_s % 60} s" if server.uptime_s else "",
+            os.path.relpath(server.log),
+        )
+    console = Console(highlight=False, width=_ANY_WIDTH, soft_wrap=True)
+    console.print(table)
+    console.print(f"memory of all: {sum(server.rss_bytes for server in servers) / _GIB:.2f} GiB")
 
 
 def _exports(settings: Settings) -> dict[str, str]:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -166,17 +165,14 @@ def flink_client_environment(settings: Settings, env: Mapping[str, str]) -> dict
     """Return what a process that submits through PyFlink needs on top of its environment.
 
     It must be set before that process starts its JVM. The folders are made below the home folder's `flink-client`.
-    Works against any cluster that `settings` names.
+    It does not choose the cluster: PyFlink takes `execution.target`, `rest.address` and `rest.port`, and all of
+    `execution.checkpointing.*`, from the job's own configuration only, and runs the job locally without them.
 
     Raises:
         Terminal: the wheel or the jars are missing.
     """
-    rest = urlsplit(settings.flink_rest)
     configuration: dict[str, object] = {
         "env.java.opts.all": JAVA_OPTIONS,
-        "execution.target": "remote",
-        "rest.address": rest.hostname or "127.0.0.1",
-        "rest.port": rest.port or 8081,
         "python.client.executable": sys.executable,
         "python.executable": sys.executable,
         "classloader.check-leaked-classloader": False,

@@ -12,7 +12,7 @@ import psutil
 
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.clock import Clock, SystemClock
-from keystone_platform.gateways.flink_home import jars_folder, write_private
+from keystone_platform.gateways.flink_home import jars_folder, wheel_folder, write_private
 from keystone_platform.settings import Settings
 from keystone_platform.stack.catalog import prepare_catalog
 from keystone_platform.stack.dagster import dagster_servers, prepare_dagster
@@ -29,6 +29,9 @@ from keystone_platform.stack.starting import Report, Starting, log_tail
 from keystone_platform.stack.state import StackState, load_state, save_state, settings_of
 from keystone_platform.stack.status import ServerStatus, read_status
 from keystone_platform.stack.supervisor import Supervisor
+
+GROUPS = ("kafka", "s3", "flink", "dagster")
+"""What can be left out of an `up`: the first words of the servers' names."""
 
 _PATIENCE_S = 15.0
 """How long survivors of a crash may take to end by themselves."""
@@ -80,13 +83,15 @@ class EmbeddedStack:
         """Start what does not run and return when every server answers.
 
         Args:
-            without: names of servers, or their first word (`dagster`), that are not wanted.
+            without: what is not wanted (see GROUPS).
             report: called for each server as soon as it answers.
 
         Raises:
             Terminal: Java, jars or a port are missing, or a server does not come up; what this call started is
                 stopped again, also on Ctrl-C.
         """
+        _check_names(without)
+        _check_paths(self.home.folder, wheel_folder())
         java = find_java(self._env)
         self.home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds keys and everybody's events
         with exclusive(self.home):
@@ -101,7 +106,7 @@ class EmbeddedStack:
                 self._supervisor.start(servers, self._env)
             else:
                 self._supervisor.reconfigure(servers)
-            wanted = [server for server in servers if not _is_among(server.name, without)]
+            wanted = [server for server in servers if _group(server.name) not in without]
             return self._start(state, wanted, report)
 
     def down(self, *, purge: bool = False) -> int:
@@ -172,7 +177,8 @@ class EmbeddedStack:
                 for name in reversed(starting.started):
                     self._supervisor.stop_server(name)
             raise
-        return Up(settings_of(self.home, state), tuple(starting.started), ())
+        warnings = tuple(warning for server in wanted for warning in server.warnings())
+        return Up(settings_of(self.home, state), tuple(starting.started), warnings)
 
     def _servers(self, state: StackState, java: Java) -> tuple[Server, ...]:
         jars, settings = jars_folder(self._env), settings_of(self.home, state)
@@ -235,5 +241,20 @@ class EmbeddedStack:
         return self._servers(state, Java(Path("java"), 0)) if state else ()
 
 
-def _is_among(server: str, names: Collection[str]) -> bool:
-    return server in names or server.split("-")[0] in names
+def _group(server: str) -> str:
+    return server.split("-")[0]
+
+
+def _check_names(without: Collection[str]) -> None:
+    unknown = sorted(set(without) - set(GROUPS))
+    if unknown:
+        message = f"there is no server {', '.join(unknown)} to leave out"
+        raise Terminal(message, mend=f"Name some of: {', '.join(GROUPS)}.")
+
+
+def _check_paths(*paths: Path) -> None:
+    """Refuse what Flink's start scripts break on: they do not quote paths."""
+    for path in paths:
+        if any(character.isspace() for character in str(path)):
+            message = f"{path!s} has a blank in it, which Flink's start scripts cannot take"
+            raise Terminal(message, mend="Use a checkout and a KEYSTONE_HOME without blanks in their paths.")

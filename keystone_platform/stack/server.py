@@ -26,6 +26,7 @@ class Server:
         port: its listening port; None when it has none of its own.
         needs: servers that must answer before it is started.
         unready: None when it really answers, else why not; blocks for a few seconds at most.
+        warnings: asked once it answers: what is wrong although it does.
         start_timeout_s: how long after its start it may be unready.
         stop_timeout_s: how long it may take to end by itself before it is killed.
     """
@@ -34,6 +35,7 @@ class Server:
     command: tuple[str, ...]
     directory: Path
     unready: Callable[[], str | None] = field(compare=False)
+    warnings: Callable[[], tuple[str, ...]] = field(default=tuple, compare=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = ""
     port: int | None = None
