@@ -6,23 +6,21 @@ flag on its LIKE, which a reading that looks at operands only would lose).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
-from difflib import get_close_matches
-from typing import NoReturn
 
 from sqlglot import Token, TokenType, exp
 from sqlglot.dialects import Dialect
 from sqlglot.errors import SqlglotError
 
 from keystone_platform.errors import InvalidSpec
+from keystone_platform.spec.filters import literals
+from keystone_platform.spec.filters.fields import column
+from keystone_platform.spec.filters.source import Source
 from keystone_platform.spec.filters.text import LANGUAGE, tokens_of, wrong
 from keystone_platform.spec.filters.tree import (
     And,
     Call,
-    Column,
     Comparison,
     Expr,
     Function,
@@ -36,9 +34,7 @@ from keystone_platform.spec.filters.tree import (
     field_paths,
 )
 from keystone_platform.spec.filters.typing import (
-    BIGINT_RANGE,
     DATE_FORM,
-    INT_RANGE,
     NUMBERS,
     TIMESTAMP_FORM,
     WHOLE,
@@ -66,8 +62,8 @@ _FUNCTIONS: dict[type[exp.Expr], Function] = {
     exp.Abs: Function.ABS,
     exp.Coalesce: Function.COALESCE,
 }
-_HARMLESS_ARGUMENTS = {"quoted", "is_string", "_type"}
-"""What sqlglot notes on nodes beside their operands; anything else that is set changes the meaning."""
+MAX_TREE_DEPTH = 64
+"""Nodes from the root to a leaf; a chain of `and` or of `or` counts once."""
 
 
 def parse_filter(text: str, schema: Struct) -> Expr:
@@ -82,7 +78,7 @@ def parse_filter(text: str, schema: Struct) -> Expr:
     try:
         (root,) = dialect.parser().parse_into(exp.Condition, tokens, text)
     except (SqlglotError, ValueError, RecursionError) as error:
-        raise wrong(text, _offset_of(error, text), "this can't be read as a filter", LANGUAGE) from error
+        raise wrong(text, _offset_of(error, text), "near here this can't be read as a filter", LANGUAGE) from error
     if root is None:
         raise wrong(text, 0, "this can't be read as a filter", LANGUAGE)
     tree = _Reading(text, schema).condition(root)
@@ -126,26 +122,36 @@ class _Reading:
     """One text being turned into a tree."""
 
     def __init__(self, text: str, schema: Struct) -> None:
-        self._text = text
+        self._source = Source(text)
         self._schema = schema
+        self._depth = 0
 
     def condition(self, node: exp.Expr) -> Expr:
         found = self._expr(node)
         if found.type is not Scalar.BOOLEAN:
-            self._wrong(node, f"{named(found.type)} where a condition is expected", "Compare it with something.")
+            self._source.wrong(node, f"{named(found.type)} where a condition is expected", "Compare it with something.")
         return found
 
     def _expr(self, node: exp.Expr) -> Expr:
+        self._depth += 1
+        if self._depth > MAX_TREE_DEPTH:
+            self._source.wrong(node, f"nested more than {MAX_TREE_DEPTH} deep", "Write it flatter.")
+        try:
+            return self._read(node)
+        finally:
+            self._depth -= 1
+
+    def _read(self, node: exp.Expr) -> Expr:
         kind = type(node)
         if kind is exp.Paren:
-            return self._expr(self._only(node, "this"))
+            return self._expr(self._source.only(node, "this"))
         if kind in _COMPARISONS:
             return self._comparison(node, _COMPARISONS[kind])
         if kind in _FUNCTIONS:
             return self._call(node, _FUNCTIONS[kind])
         reader = self._readers().get(kind)
         if reader is None:
-            self._wrong(node, f"{_shown(node)} is not part of the filter language", LANGUAGE)
+            self._source.wrong(node, f"{self._source.shown(node)} is not part of the filter language", LANGUAGE)
         return reader(node)
 
     def _readers(self) -> dict[type[exp.Expr], Callable[[exp.Expr], Expr]]:
@@ -157,8 +163,8 @@ class _Reading:
             exp.Between: self._between,
             exp.Like: self._like,
             exp.Is: self._is,
-            exp.Column: self._column,
-            exp.Dot: self._column,
+            exp.Column: self._field,
+            exp.Dot: self._field,
             exp.Literal: self._literal,
             exp.Neg: self._literal,
             exp.Cast: self._literal,
@@ -179,141 +185,128 @@ class _Reading:
         while waiting:
             each = waiting.pop()
             if type(each) is kind:
-                self._check_arguments(each, "this", "expression")
+                self._source.check_arguments(each, "this", "expression")
                 waiting += [each.args["expression"], each.args["this"]]
             else:
                 operands.append(each)
         return operands
 
     def _not(self, node: exp.Expr) -> Expr:
-        return Not(self.condition(self._only(node, "this")))
+        return Not(self.condition(self._source.only(node, "this")))
 
     def _comparison(self, node: exp.Expr, operator: Operator) -> Expr:
-        self._check_arguments(node, "this", "expression")
+        self._source.check_arguments(node, "this", "expression")
         left, right = self._met(node, [self._expr(node.args["this"]), self._expr(node.args["expression"])])
         if left.type is Scalar.BOOLEAN and operator not in (Operator.EQUAL, Operator.UNEQUAL):
-            self._wrong(node, "booleans have no order", "Use = or <>.")
+            self._source.wrong(node, "booleans have no order", "Use = or <>.")
+        if operator not in (Operator.EQUAL, Operator.UNEQUAL):
+            self._check_order(node, left, right)
         return Comparison(operator, left, right)
 
+    def _check_order(self, node: exp.Expr, *operands: Expr) -> None:
+        """Refuse an order of texts that engines see differently: some go by UTF-16 units, others by code points.
+
+        They agree wherever one of the two has no character beyond U+D7FF.
+        """
+        if operands[0].type is not Scalar.STRING:
+            return
+        values = [operand.value for operand in operands if isinstance(operand, Literal)]
+        if not any(isinstance(value, str) and all(character <= "\ud7ff" for character in value) for value in values):
+            what = f"{self._source.shown(node)}: text is ordered against a value without characters beyond U+D7FF only"
+            self._source.wrong(node, what, "Use = or <>, or another value.")
+
     def _in(self, node: exp.Expr) -> Expr:
-        self._check_arguments(node, "this", "expressions")
+        self._source.check_arguments(node, "this", "expressions")
         values = node.args.get("expressions") or []
         if not values:
-            self._wrong(node, "`in` without a list", "Write in ('US', 'BR').")
+            self._source.wrong(node, "`in` without a list", "Write in ('US', 'BR').")
         for value in values:
             if type(value) not in (exp.Literal, exp.Neg, exp.Cast, exp.Boolean):
                 mend = "A null is never in a list: add `or … is null`." if type(value) is exp.Null else ""
-                self._wrong(value, "a list holds values only", mend or "Compare fields by =, joined by `or`.")
+                self._source.wrong(value, "a list holds values only", mend or "Compare fields by =, joined by `or`.")
         operand, *met = self._met(node, [self._expr(node.args["this"]), *map(self._expr, values)])
         return In(operand, tuple(value for value in met if isinstance(value, Literal)))
 
     def _between(self, node: exp.Expr) -> Expr:
         """Take `a between b and c` as `a >= b and a <= c`, which it is by the SQL standard."""
-        self._check_arguments(node, "this", "low", "high")
+        self._source.check_arguments(node, "this", "low", "high")
         parts = [self._expr(node.args[key]) for key in ("this", "low", "high")]
         operand, low, high = self._met(node, parts)
         if operand.type is Scalar.BOOLEAN:
-            self._wrong(node, "booleans have no order", "Use = or <>.")
+            self._source.wrong(node, "booleans have no order", "Use = or <>.")
+        self._check_order(node, operand, low)
+        self._check_order(node, operand, high)
         return And((Comparison(Operator.AT_LEAST, operand, low), Comparison(Operator.AT_MOST, operand, high)))
 
     def _like(self, node: exp.Expr) -> Expr:
-        self._check_arguments(node, "this", "expression", "negate")
+        self._source.check_arguments(node, "this", "expression", "negate")
         operand, pattern = self._expr(node.args["this"]), node.args["expression"]
         if operand.type is not Scalar.STRING:
-            self._wrong(node, f"`like` compares text, and this is {named(operand.type)}", "Use a comparison.")
+            self._source.wrong(node, f"`like` compares text, and this is {named(operand.type)}", "Use a comparison.")
         if type(pattern) is not exp.Literal or not pattern.is_string:
-            self._wrong(node, "`like` takes a pattern in quotes", "Write like 'Smart%'.")
+            self._source.wrong(node, "`like` takes a pattern in quotes", "Write like 'Smart%'.")
         found = Like(operand, str(pattern.this))
         return Not(found) if node.args.get("negate") else found
 
     def _is(self, node: exp.Expr) -> Expr:
-        self._check_arguments(node, "this", "expression")
+        self._source.check_arguments(node, "this", "expression")
         if type(node.args["expression"]) is not exp.Null:
-            self._wrong(node, "`is` asks for null only", "Write `is null` or `is not null`; compare values by =.")
+            self._source.wrong(
+                node, "`is` asks for null only", "Write `is null` or `is not null`; compare values by =."
+            )
         return IsNull(self._expr(node.args["this"]))
 
     def _call(self, node: exp.Expr, function: Function) -> Expr:
-        self._check_arguments(node, "this", "expressions")
+        self._source.check_arguments(node, "this", "expressions")
         arguments = [self._expr(each) for each in (node.args["this"], *(node.args.get("expressions") or []))]
         if function is Function.COALESCE:
+            if len(arguments) == 1:
+                self._source.wrong(node, "coalesce() of one value", "Write coalesce(field, 'value if it is null').")
             met = self._met(node, arguments)
             return Call(function, tuple(met), _scalar(met[0].type))
         (argument,) = arguments
         if function is Function.ABS:
             if argument.type not in NUMBERS:
-                self._wrong(node, f"abs() takes a number, and this is {named(argument.type)}", "Name a number.")
+                self._source.wrong(node, f"abs() takes a number, and this is {named(argument.type)}", "Name a number.")
             result = Scalar.BIGINT if argument.type in WHOLE else _scalar(argument.type)
             return Call(function, (widened(argument, result),), result)
         if argument.type is not Scalar.STRING:
-            self._wrong(node, f"{function}() takes text, and this is {named(argument.type)}", "Name a string field.")
+            self._source.wrong(
+                node, f"{function}() takes text, and this is {named(argument.type)}", "Name a string field."
+            )
         return Call(function, (argument,), Scalar.BIGINT if function is Function.LENGTH else Scalar.STRING)
 
-    def _column(self, node: exp.Expr) -> Expr:
-        path = self._path(node)
-        here: FieldType = self._schema
-        for depth, name in enumerate(path):
-            field = here.field(name) if isinstance(here, Struct) else None
-            if field is None:
-                self._unknown(node, path, depth, here)
-            here = field.type
-        return Column(path, here)
-
-    def _path(self, node: exp.Expr) -> tuple[str, ...]:
-        parts = list(node.parts) if isinstance(node, exp.Column | exp.Dot) else []
-        allowed = {"this", "table", "db", "catalog", "expression"}
-        self._check_arguments(node, *allowed)
-        if not parts or any(type(part) is not exp.Identifier for part in parts):
-            self._wrong(node, f"{_shown(node)} is no field", "Write a field as in device.type.")
-        return tuple(str(part.name) for part in parts)
-
-    def _unknown(self, node: exp.Expr, path: tuple[str, ...], depth: int, here: FieldType) -> NoReturn:
-        written, parent = ".".join(path), ".".join(path[:depth])
-        if not isinstance(here, Struct):
-            self._wrong(node, f"{parent} is {named(here)} and has no fields", f"Write {parent} alone.")
-        known = [".".join((*path[:depth], field.name)) for field in here.fields]
-        close = get_close_matches(written.lower(), [name.lower() for name in known], n=1)
-        hint = next((f"Did you mean {name}?" for name in known if close and name.lower() == close[0]), "")
-        mend = hint or f"The schema has {', '.join(known[:20])}. Text goes into single quotes."
-        self._wrong(node, f"unknown field {written}", mend)
+    def _field(self, node: exp.Expr) -> Expr:
+        return column(self._source, self._schema, node)
 
     def _literal(self, node: exp.Expr) -> Expr:
         if type(node) is exp.Boolean:
             return Literal(bool(node.this), Scalar.BOOLEAN)
         if type(node) is exp.Null:
-            self._wrong(node, "nothing equals null", "Write `is null` or `is not null`.")
+            self._source.wrong(node, "nothing equals null", "Write `is null` or `is not null`.")
         if type(node) is exp.Cast:
             return self._time(node)
-        inner = self._only(node, "this") if type(node) is exp.Neg else node
+        inner = self._source.only(node, "this") if type(node) is exp.Neg else node
         if type(inner) is not exp.Literal or (inner is not node and inner.is_string):
-            self._wrong(node, "there is no arithmetic in a filter", "Write a plain number.")
+            self._source.wrong(node, "there is no arithmetic in a filter", "Write a plain number.")
         if inner.is_string:
             return Literal(str(inner.this), Scalar.STRING)
-        return self._number(node, f"{'-' if inner is not node else ''}{inner.this}")
-
-    def _number(self, node: exp.Expr, written: str) -> Expr:
-        if re.fullmatch(r"-?[0-9]+", written):
-            whole = int(written) if len(written) <= 20 else BIGINT_RANGE.stop
-            if whole not in BIGINT_RANGE:
-                self._wrong(node, f"{written} is larger than a bigint", "Write a smaller number.")
-            return Literal(whole, Scalar.INT if whole in INT_RANGE else Scalar.BIGINT)
-        if not re.fullmatch(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", written):
-            self._wrong(node, f"{written!r} is no number", "Write 1000, -1, 0.5 or 1e6.")
-        number = float(written)
-        if not math.isfinite(number):
-            self._wrong(node, f"{written} is larger than a double", "Write a smaller number.")
-        return Literal(number or 0.0, Scalar.DOUBLE)
+        try:
+            return literals.number(f"{'-' if inner is not node else ''}{inner.this}")
+        except ValueError as error:
+            self._source.wrong(node, str(error), "Write 1000, -1, 0.5 or 1e6, not larger than a bigint or a double.")
 
     def _time(self, node: exp.Expr) -> Expr:
-        self._check_arguments(node, "this", "to")
+        self._source.check_arguments(node, "this", "to")
         kind, inner = node.args["to"], node.args["this"]
-        forms = {exp.DType.DATE: _date, exp.DType.TIMESTAMP: _timestamp}
-        if type(inner) is not exp.Literal or not inner.is_string or kind.this not in forms or kind.expressions:
-            self._wrong(node, f"{_shown(node)}: there are no casts", f"Write {DATE_FORM} or {TIMESTAMP_FORM}.")
+        readers = {exp.DType.DATE: literals.day, exp.DType.TIMESTAMP: literals.moment}
+        mend = f"Write {DATE_FORM} or {TIMESTAMP_FORM} (UTC unless it ends in an offset)."
+        if type(inner) is not exp.Literal or not inner.is_string or kind.this not in readers or kind.expressions:
+            self._source.wrong(node, f"{self._source.shown(node)}: there are no casts", mend)
         try:
-            return forms[kind.this](str(inner.this))
-        except (ValueError, OverflowError):
-            what = f"'{inner.this}' is no {'date' if kind.this is exp.DType.DATE else 'point in time'}"
-            self._wrong(inner, what, f"Write {DATE_FORM} or {TIMESTAMP_FORM} (UTC unless it ends in an offset).")
+            return readers[kind.this](str(inner.this))
+        except ValueError as error:
+            self._source.wrong(inner, str(error), mend)
 
     def _met(self, node: exp.Expr, operands: list[Expr]) -> list[Expr]:
         """Bring the operands to their one common type."""
@@ -322,24 +315,8 @@ class _Reading:
             for operand in operands[1:]:
                 type_ = common_type(type_, operand.type)
         except Mismatch as error:
-            self._wrong(node, f"{error.what} in {_shown(node)}", error.mend)
+            self._source.wrong(node, f"{error.what} in {self._source.shown(node)}", error.mend)
         return [widened(operand, type_) for operand in operands]
-
-    def _only(self, node: exp.Expr, key: str) -> exp.Expr:
-        self._check_arguments(node, key)
-        found = node.args[key]
-        if not isinstance(found, exp.Expr):
-            self._wrong(node, f"{_shown(node)} is not part of the filter language", LANGUAGE)
-        return found
-
-    def _check_arguments(self, node: exp.Expr, *known: str) -> None:
-        for key, value in node.args.items():
-            if value and key not in known and key not in _HARMLESS_ARGUMENTS:
-                self._wrong(node, f"{_shown(node)} is not part of the filter language", LANGUAGE)
-
-    def _wrong(self, node: exp.Expr, what: str, mend: str) -> NoReturn:
-        starts = [each.meta["start"] for each in node.walk() if "start" in each.meta]
-        raise wrong(self._text, min(starts, default=0), what, mend)
 
 
 def _scalar(type_: FieldType) -> Scalar:
@@ -347,23 +324,3 @@ def _scalar(type_: FieldType) -> Scalar:
     if isinstance(type_, Struct):
         raise TypeError(type_)
     return type_
-
-
-def _date(text: str) -> Literal:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        raise ValueError(text)
-    return Literal(date.fromisoformat(text), Scalar.DATE)
-
-
-def _timestamp(text: str) -> Literal:
-    form = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[-+][0-9]{2}:[0-9]{2})?)?"
-    if not re.fullmatch(form, text):
-        raise ValueError(text)
-    moment = datetime.fromisoformat(text)
-    return Literal(moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC), Scalar.TIMESTAMP)
-
-
-def _shown(node: exp.Expr) -> str:
-    """Write a node as short text for an error; sqlglot's own spelling, never executed."""
-    text = node.sql()
-    return f"`{text}`" if len(text) <= 80 else f"`{text[:77]}…`"

@@ -5,7 +5,9 @@ Both texts mean the same; tests/contract/test_filter_engines.py runs them on the
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from datetime import date, datetime
 
 from keystone_platform.spec.filters.tree import (
@@ -20,6 +22,7 @@ from keystone_platform.spec.filters.tree import (
     Like,
     Literal,
     Not,
+    Operator,
     Or,
     Widen,
 )
@@ -27,6 +30,7 @@ from keystone_platform.spec.types import Scalar
 
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SMALLEST_BIGINT = -(2**63)
+_ZERO = Literal(0.0, Scalar.DOUBLE)
 
 
 def flink_sql(expr: Expr) -> str:
@@ -55,12 +59,12 @@ class _Renderer(ABC):
                 return f"CAST({self.render(operand)} AS {type_.upper()})"
             case Call():
                 return self.call(expr)
-            case Comparison(operator, left, right):
-                return f"({self.render(left)} {operator} {self.render(right)})"
-            case In(operand, values):
-                return f"({self.render(operand)} IN ({', '.join(map(self.render, values))}))"
-            case Like(operand, pattern):
-                return self.like(self.render(operand), pattern)
+            case Comparison():
+                return self.comparison(expr)
+            case In():
+                return self.within(expr)
+            case Like():
+                return self.like(expr)
             case IsNull(operand):
                 return f"({self.render(operand)} IS NULL)"
             case Not(operand):
@@ -106,31 +110,65 @@ class _Renderer(ABC):
         """Neither engine reads the smallest bigint as one: the digits without their sign are too large."""
         return f"({value + 1} - 1)" if value == _SMALLEST_BIGINT else str(value)
 
+    def comparison(self, expr: Comparison) -> str:
+        return f"({self.render(expr.left)} {expr.operator} {self.render(expr.right)})"
+
+    def within(self, expr: In) -> str:
+        return f"({self.render(expr.operand)} IN ({', '.join(map(self.render, expr.values))}))"
+
+    def like(self, expr: Like) -> str:
+        return f"({self.render(expr.operand)} LIKE {self.string(expr.pattern)})"
+
+    def string(self, value: str) -> str:
+        doubled = value.replace("'", "''")
+        return f"'{doubled}'"
+
     @abstractmethod
     def column(self, path: tuple[str, ...]) -> str: ...
 
     @abstractmethod
-    def string(self, value: str) -> str: ...
-
-    @abstractmethod
     def timestamp(self, time: str, day: date) -> str: ...
-
-    @abstractmethod
-    def like(self, operand: str, pattern: str) -> str: ...
 
 
 class _Flink(_Renderer):
     def column(self, path: tuple[str, ...]) -> str:
         return ".".join(f"`{name}`" for name in path)
 
-    def string(self, value: str) -> str:
-        return f"'{_doubled(value)}'"
-
     def timestamp(self, time: str, day: date) -> str:
         return f"CAST(TIMESTAMP '{day.isoformat()} {time}' AS TIMESTAMP_LTZ(6))"
 
-    def like(self, operand: str, pattern: str) -> str:
-        return f"({operand} LIKE {self.string(pattern)})"
+    def comparison(self, expr: Comparison) -> str:
+        """Compare with zero by the absolute value.
+
+        The planner joins `x = 0 OR x = 1` into a hash set, in which -0.0 is not 0.0 (seen with 2.3.0).
+        """
+        sides = [expr.left, expr.right]
+        if expr.operator in (Operator.EQUAL, Operator.UNEQUAL) and _ZERO in sides:
+            other = expr.left if expr.right == _ZERO else expr.right
+            return f"(ABS({self.render(other)}) {expr.operator} {self.render(_ZERO)})"
+        return super().comparison(expr)
+
+    def within(self, expr: In) -> str:
+        """Take zero out of the list, for the same reason."""
+        if _ZERO not in expr.values:
+            return super().within(expr)
+        is_zero = self.comparison(Comparison(Operator.EQUAL, expr.operand, _ZERO))
+        rest = tuple(value for value in expr.values if value != _ZERO)
+        return f"({is_zero} OR {super().within(replace(expr, values=rest))})" if rest else is_zero
+
+    def like(self, expr: Like) -> str:
+        r"""Match `_` by a regular expression: LIKE takes it for any character but a line's end (seen with 2.3.0).
+
+        `\A` and `\z` are the ends of the whole text. Each piece between two `%` is matched where it comes first and
+        kept there (`(?>…)`), which is all LIKE needs and stays linear on long texts.
+        """
+        if "_" not in expr.pattern:
+            return super().like(expr)
+        first, *pieces = (_regex(piece) for piece in re.split("%+", expr.pattern))
+        *middle, last = pieces or [""]
+        rest = "".join(f"(?>.*?{piece})" for piece in middle) + (f".*{last}" if pieces else "")
+        expression = self.string(rf"(?s)\A{first}{rest}\z")
+        return f"REGEXP({self.render(expr.operand)}, {expression})"
 
 
 class _DuckDb(_Renderer):
@@ -139,14 +177,8 @@ class _DuckDb(_Renderer):
         first, *rest = (f'"{name}"' for name in path)
         return ".".join([f"({first})", *rest]) if rest else first
 
-    def string(self, value: str) -> str:
-        return f"'{_doubled(value)}'"
-
     def timestamp(self, time: str, day: date) -> str:
         return f"TIMESTAMPTZ '{day.isoformat()} {time}+00'"
-
-    def like(self, operand: str, pattern: str) -> str:
-        return f"({operand} LIKE {self.string(pattern)})"
 
 
 def _double(value: float) -> str:
@@ -155,5 +187,13 @@ def _double(value: float) -> str:
     return text.upper() if "e" in text else f"{text}E0"
 
 
-def _doubled(value: str) -> str:
-    return value.replace("'", "''")
+def _regex(piece: str) -> str:
+    """Write a piece of a LIKE pattern for Java's regular expressions; all but ASCII letters and digits by number."""
+    return "".join(_regex_character(character) for character in piece)
+
+
+def _regex_character(character: str) -> str:
+    if character == "_":
+        return "."
+    is_plain = character.isascii() and character.isalnum()
+    return character if is_plain else f"\\x{{{ord(character):X}}}"

@@ -17,6 +17,15 @@ MAX_TOKENS = 2_500
 MAX_DEPTH = 32
 """Parentheses within parentheses, and signs or `not` in a row."""
 
+_NEVER = {
+    TokenType.L_BRACKET,
+    TokenType.L_BRACE,
+    TokenType.SEMICOLON,
+    TokenType.CASE,
+    TokenType.SELECT,
+}
+"""Refused before anything is parsed: what could nest without parentheses, or end the condition."""
+
 LANGUAGE = (
     "A filter is made of = <> < <= > >=, and, or, not, in, like, is null, between, lower(), upper(), length(), abs(), "
     "coalesce(), fields, 'text', numbers, true, false, date '…' and timestamp '…'; see docs/streams.md."
@@ -57,6 +66,8 @@ def tokens_of(text: str) -> Sequence[Token]:
     for token in tokens:
         if token.comments:
             raise wrong(text, token.start, "a comment", "Remove it; comments belong into the YAML, behind #.")
+        if token.token_type in _NEVER:
+            raise wrong(text, token.start, f"`{token.text}` is not part of the filter language", LANGUAGE)
     _check_depth(text, tokens)
     return tokens
 
