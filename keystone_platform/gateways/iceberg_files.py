@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from pyiceberg.conversions import from_bytes
 from pyiceberg.manifest import DataFile, ManifestContent, ManifestEntry, ManifestEntryStatus, ManifestFile
@@ -22,6 +23,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SMALL_FILE_BYTES = 64 * 1024 * 1024
 """A data file below this is small: worth merging with others of its hour."""
+
+MAX_SNAPSHOTS = 200
+"""Snapshots that changes_since walks through; beyond that, reading the whole table's manifests is cheaper."""
 
 COMPACTION_MARK = "keystone.compaction"
 """Key in a snapshot's summary that tells a compaction from new data; its value is the hour."""
@@ -71,8 +75,8 @@ class Changes:
     Attributes:
         snapshot_id: the newest snapshot; None when the table never had one.
         hours: the hours that were touched, in order; a None hour last.
-        complete: False when the history does not reach back to the snapshot asked for (it expired, or the cursor was
-            lost): then `hours` are all the hours of the table, each as new data.
+        complete: False when the snapshot asked for is not among the newest MAX_SNAPSHOTS of the history (it expired,
+            or it is long ago): then `hours` are all the hours of the table, each as new data.
     """
 
     snapshot_id: int | None
@@ -155,7 +159,7 @@ def sum_by_hour(
 def changes_since(table: Table, snapshot_id: int | None) -> Changes:
     """Return which hours changed after `snapshot_id`; None asks for everything.
 
-    Reads one manifest list for each snapshot in between, so it costs the more the longer ago it is.
+    Reads one manifest list for each snapshot in between.
     """
     head = table.current_snapshot()
     if head is None:
@@ -184,15 +188,12 @@ def is_compaction(snapshot: Snapshot) -> bool:
 
 
 def _snapshots_after(table: Table, head: Snapshot, snapshot_id: int | None) -> list[Snapshot] | None:
-    """Return the snapshots from `head` back to, without, `snapshot_id`; None when that is not among the ancestors."""
+    """Return the snapshots from `head` back to, without, `snapshot_id`; None when it is too far away or unknown."""
     if snapshot_id is None:
         return None
-    found: list[Snapshot] = []
-    for snapshot in ancestors_of(head, table.metadata):
-        if snapshot.snapshot_id == snapshot_id:
-            return found
-        found.append(snapshot)
-    return None
+    newest = list(islice(ancestors_of(head, table.metadata), MAX_SNAPSHOTS))
+    ids = [snapshot.snapshot_id for snapshot in newest]
+    return newest[: ids.index(snapshot_id)] if snapshot_id in ids else None
 
 
 def _changes_of(table: Table, snapshot: Snapshot) -> Iterator[HourChange]:

@@ -1,0 +1,26 @@
+"""Dagster's code location of the warehouse: landed and compacted hours, their sensors and checks."""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+
+from assets.compacted import compacted_asset
+from assets.due import compaction_sensor
+from assets.landed import landed_asset, landing_sensor
+from assets.resource import WarehouseResource
+from assets.routes import warehouse_routes
+from keystone_platform.settings import streams_folder
+from keystone_platform.spec.loader import load_streams_leniently
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Build the definitions from the folder of stream YAMLs; nothing else is read or reached."""
+    routes = warehouse_routes(load_streams_leniently(streams_folder(os.environ)))
+    return dg.Definitions(
+        assets=[*(landed_asset(route) for route in routes), *(compacted_asset(route) for route in routes)],
+        sensors=[landing_sensor(routes), compaction_sensor(routes)] if routes else [],
+        resources={"warehouse": WarehouseResource()},
+    )

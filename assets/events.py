@@ -1,0 +1,66 @@
+"""An hour's totals as Dagster's events and metadata."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from assets import keys
+from assets.compaction.compact import CompactionReport
+from assets.progress import HourNews
+from assets.routes import WarehouseRoute
+from keystone_platform.gateways.iceberg_files import HourTotals
+
+
+def landing_event(
+    news: HourNews, route: WarehouseRoute, now: datetime
+) -> dg.AssetMaterialization | dg.AssetObservation:
+    """Return what is reported of a landed hour.
+
+    New data in an hour that is a partition is a materialization of it. A compaction brings no new data, and an hour
+    that is no partition (before `since`, in the future, without a time) can't be materialized: these are observations.
+    """
+    partition = route.partition_of(news.totals.hour, now)
+    metadata = {
+        **totals_metadata(news.totals),
+        keys.ROWS_ADDED: news.rows_added,
+        keys.TABLE: news.table,
+        keys.SNAPSHOT: str(news.snapshot),
+    }
+    if partition is None:
+        hour = news.totals.hour
+        described = {**metadata, keys.HOUR: hour.isoformat() if hour else "without a time"}
+        return dg.AssetObservation(route.landed, description="no partition of the stream", metadata=described)
+    if news.new_data:
+        return dg.AssetMaterialization(route.landed, partition=partition, metadata=metadata)
+    return dg.AssetObservation(route.landed, partition=partition, description="compacted", metadata=metadata)
+
+
+def totals_metadata(totals: HourTotals) -> dict[str, Any]:
+    """Return an hour's totals as metadata; times only where they are known."""
+    times = {keys.FIRST_TIME: totals.first_time, keys.LAST_TIME: totals.last_time}
+    return {
+        keys.ROWS: totals.rows,
+        keys.PARTITION_ROWS: totals.rows,
+        keys.FILES: totals.files,
+        keys.BYTES: totals.bytes,
+        keys.SMALL_FILES: totals.small_files,
+        **{key: dg.MetadataValue.timestamp(time) for key, time in times.items() if time},
+    }
+
+
+def compaction_metadata(report: CompactionReport, totals: HourTotals) -> dict[str, Any]:
+    """Return what a compaction did, and what the hour holds after it."""
+    return {
+        **totals_metadata(totals),
+        keys.ROWS_REWRITTEN: report.rows,
+        keys.FILES_BEFORE: report.files_before,
+        keys.FILES_AFTER: report.files_after,
+        keys.BYTES_BEFORE: report.bytes_before,
+        keys.BYTES_AFTER: report.bytes_after,
+        keys.DUPLICATES: report.duplicates,
+        keys.TABLE: report.table,
+        keys.SNAPSHOT: str(report.snapshot_id) if report.snapshot_id else "nothing to compact",
+    }

@@ -1,0 +1,61 @@
+"""Names in the warehouse's part of the asset graph and keys of its metadata: each declared once, with its meaning."""
+
+from __future__ import annotations
+
+from dagster import AssetKey
+
+DEFAULT_ROUTE = "warehouse"
+"""Name of a stream's warehouse route when it has only one; then the assets are called by the stream alone."""
+
+COMPACTION_POOL = "compaction"
+"""Pool of the runs that compact, since each takes a core and a gigabyte."""
+
+TABLE_TAG = "keystone/table"
+HOUR_TAG = "keystone/hour"
+"""Tags of a run that the compaction sensor asked for: what is being compacted already is not asked for again."""
+
+NO_DUPLICATES = "no_duplicates"
+"""Asset check: no (topic, partition, offset) occurs twice in the hour."""
+
+OBJECTS_PRESENT = "objects_present"
+"""Asset check: the object store holds the compacted files, with the sizes that the table says."""
+
+# Metadata of an hour, landed or compacted. Numbers are plotted by the UI.
+ROWS = "keystone/rows"
+FILES = "keystone/files"
+BYTES = "keystone/bytes"
+SMALL_FILES = "keystone/small_files"
+FIRST_TIME = "keystone/first_time"
+LAST_TIME = "keystone/last_time"
+ROWS_ADDED = "keystone/rows_added"
+"""Rows that came since the sensor's last look."""
+HOUR = "keystone/hour"
+"""The hour, where it is no partition: before the stream's `since`, in the future, or without a time."""
+SNAPSHOT = "keystone/snapshot_id"
+"""As text: the number does not fit what a browser counts with."""
+TABLE = "keystone/table"
+
+# Metadata of a compaction.
+ROWS_REWRITTEN = "keystone/rows_rewritten"
+FILES_BEFORE = "keystone/files_before"
+FILES_AFTER = "keystone/files_after"
+BYTES_BEFORE = "keystone/bytes_before"
+BYTES_AFTER = "keystone/bytes_after"
+DUPLICATES = "keystone/duplicates"
+
+PARTITION_ROWS = "dagster/partition_row_count"
+"""Dagster's own key for what the UI shows as the partition's rows."""
+
+
+def landed_key(stream: str, route: str) -> AssetKey:
+    """Return the asset of the rows that the route landed."""
+    return _key("landed", stream, route)
+
+
+def compacted_key(stream: str, route: str) -> AssetKey:
+    """Return the asset of the route's compacted hours."""
+    return _key("compacted", stream, route)
+
+
+def _key(kind: str, stream: str, route: str) -> AssetKey:
+    return AssetKey([kind, stream] if route == DEFAULT_ROUTE else [kind, stream, route])
