@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from keystone_platform.plan.cost import Cost
 from keystone_platform.spec.types import Field as SchemaField
 from keystone_platform.spec.types import FieldType
 
@@ -31,19 +32,20 @@ class Source(PlanPart):
         raw: the payload stays bytes and nothing is decoded, so nothing can become a dead letter.
     """
 
-    topic: str
-    columns: tuple[SchemaField, ...] = ()
-    raw: bool = False
+    # the state of the source is positions in partitions of the old topic, and Flink would go on reading those
+    topic: Annotated[str, Cost.NEW]
+    columns: Annotated[tuple[SchemaField, ...], Cost.RESTART] = ()
+    raw: Annotated[bool, Cost.RESTART] = False
 
 
 class Filter(PlanPart):
     """A filter, rendered from one typed tree for both engines."""
 
-    text: str
+    text: Annotated[str, Cost.NOTHING]
     """As the user wrote it; shown, never executed."""
-    flink: str
+    flink: Annotated[str, Cost.RESTART]
     """Condition over the source's columns, in Flink SQL."""
-    duckdb: str
+    duckdb: Annotated[str, Cost.NOTHING]
     """The same condition in DuckDB SQL, over columns of the same names and types."""
 
 
@@ -58,15 +60,16 @@ class OutputColumn(PlanPart):
 class WarehouseTarget(PlanPart):
     """An Iceberg table, `namespace.table`."""
 
-    kind: Literal["warehouse"] = "warehouse"
-    table: str
+    kind: Annotated[Literal["warehouse"], Cost.NEW] = "warehouse"
+    # files that wait in the sink's state for their commit belong to the old table
+    table: Annotated[str, Cost.NEW]
 
 
 class KafkaTarget(PlanPart):
     """Another topic; payload and headers go on untouched."""
 
-    kind: Literal["kafka"] = "kafka"
-    topic: str
+    kind: Annotated[Literal["kafka"], Cost.NEW] = "kafka"
+    topic: Annotated[str, Cost.RESTART]
 
 
 Target = Annotated[WarehouseTarget | KafkaTarget, Field(discriminator="kind")]
@@ -83,16 +86,16 @@ class RouterPlan(PlanPart):
         checkpoint_interval_s: seconds between checkpoints and so between commits.
     """
 
-    version: Literal[1] = 1
-    route: str
-    stream: str
-    source: Source
-    filter: Filter | None = None
-    columns: tuple[OutputColumn, ...] = ()
-    target: Target
-    dead_letter_topic: str
-    parallelism: int
-    checkpoint_interval_s: int
+    version: Annotated[Literal[1], Cost.RESTART] = 1
+    route: Annotated[str, Cost.NEW]
+    stream: Annotated[str, Cost.NEW]
+    source: Annotated[Source, Cost.NEW]
+    filter: Annotated[Filter | None, Cost.RESTART] = None
+    columns: Annotated[tuple[OutputColumn, ...], Cost.RESTART] = ()
+    target: Annotated[Target, Cost.NEW]
+    dead_letter_topic: Annotated[str, Cost.RESTART]
+    parallelism: Annotated[int, Cost.RESCALE]
+    checkpoint_interval_s: Annotated[int, Cost.RESTART]
 
     @property
     def digest(self) -> str:

@@ -99,7 +99,10 @@ def _validate(file: Path, tree: YamlTree) -> _Source:
         InvalidSpec(problem.what, mend=problem.mend, file=str(file), line=problem.line, field=dotted(problem.path))
         for problem in tree.problems
     ]
+    said = {problem.path for problem in tree.problems}
     for problem in _problems(tree.value) if isinstance(tree.value, dict) else ():
+        if problem.place in said:
+            continue
         field = dotted(problem.place if problem.absent else tree.nearest(problem.place))
         line = tree.line(problem.place)
         errors.append(InvalidSpec(problem.what, mend=problem.mend, file=str(file), line=line, field=field))

@@ -1,0 +1,97 @@
+"""JSON Schema of a stream file, for editors.
+
+`python -m keystone_platform.spec.json_schema > streams/stream.schema.json` writes it. It is made from the same models that the loader checks with, plus the short forms that YAML allows.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from keystone_platform.spec.models import FieldName, FieldPath, StreamSpec
+from keystone_platform.spec.types import Scalar
+from keystone_platform.spec.wording import FORMS, MODELS
+
+Schema = dict[str, Any]
+
+
+def stream_schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a stream file."""
+    made = StreamSpec.model_json_schema(by_alias=True, mode="validation")
+    definitions = made.pop("$defs")
+    for unused in ("Field", "Struct", "Scalar", "SelectItem"):
+        definitions.pop(unused, None)
+    definitions |= {"fields": _fields(), "selectItem": _select_item()}
+    schema: Schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A Keystone stream",
+        **_plain(made),
+        "$defs": {name: _plain(definition) for name, definition in definitions.items()},
+    }
+    schema["properties"]["schema"] = {"$ref": "#/$defs/fields"}
+    schema["properties"]["since"].pop("format")  # a date alone and a time without zone are taken as well
+    items = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/selectItem"}}
+    schema["$defs"]["RouteSpec"]["properties"]["select"] = items
+    schema["$defs"]["SinkSpec"] |= {"minProperties": 1, "maxProperties": 1}
+    _describe(schema)
+    return schema
+
+
+def schema_text() -> str:
+    """Return the schema as the bytes that are checked in."""
+    return json.dumps(stream_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _fields() -> Schema:
+    """Return the form of a mapping of names to types, nested."""
+    either = {"anyOf": [{"enum": [str(scalar) for scalar in Scalar]}, {"$ref": "#/$defs/fields"}]}
+    pattern = _pattern(FieldName)
+    return {"type": "object", "minProperties": 1, "patternProperties": {pattern: either}, "additionalProperties": False}
+
+
+def _select_item() -> Schema:
+    """Return the forms `user_id`, `{device_type: device.type}`, or `{name: device_type, path: device.type}`."""
+    path = {"type": "string", "pattern": _pattern(FieldPath)}
+    name = {"type": "string", "pattern": _pattern(FieldName)}
+    short: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    short["patternProperties"] = {_pattern(FieldName): path}
+    long: Schema = {"type": "object", "properties": {"name": name, "path": path}, "additionalProperties": False}
+    long["required"] = ["name", "path"]
+    return {"anyOf": [path, short, long]}
+
+
+def _pattern(text_type: Any) -> str:  # noqa: ANN401 - an Annotated type, which has no type of its own
+    return str(text_type.__metadata__[0].pattern)
+
+
+def _plain(schema: Any) -> Any:  # noqa: ANN401 - JSON
+    """Take out what pydantic adds for programs: titles, and null beside the type, which YAML leaves out instead."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    choices = [each for each in rest.get("anyOf", ()) if each != {"type": "null"}]
+    if len(choices) == 1:
+        rest.pop("anyOf")
+        rest |= choices[0]
+    if rest.get("default", "") is None:
+        rest.pop("default")
+    return {key: _plain(value) for key, value in rest.items()}
+
+
+def _describe(schema: Schema) -> None:
+    """Put the wording of the loader's errors at each property, so an editor says the same beforehand."""
+    for keys, form in FORMS.items():
+        model = MODELS[keys[:-1]]
+        owner = schema if model is StreamSpec else schema["$defs"].get(model.__name__)
+        if owner is not None and keys[-1] in owner["properties"]:
+            owner["properties"][keys[-1]]["description"] = _sentence(form)
+
+
+def _sentence(form: str) -> str:
+    return f"{form[0].upper()}{form[1:]}."
+
+
+if __name__ == "__main__":
+    print(schema_text(), end="")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keystone_platform.plan.plan_router import UnsupportedRoute, plan_fleet, plan_router
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.spec.loader import load_streams
+from keystone_platform.spec.models import StreamSpec
+from keystone_platform.spec.types import Field, Scalar, Struct
+
+SCHEMA = {
+    "user_id": "bigint",
+    "country": "string",
+    "device": {"type": "string", "os": "string", "app": {"version": "string", "build": "int"}},
+}
+
+
+def planned(schema: object = None, **route: object) -> RouterPlan:
+    declared = {"sink": {"warehouse": {"table": "events.plays"}}, **route}
+    document = {"stream": "plays", "owner": "team:a", "schema": schema, "routes": [declared]}
+    stream = StreamSpec.model_validate(document)
+    return plan_router(stream, stream.routes[0])
+
+
+def test_without_select_every_declared_column_is_landed() -> None:
+    plan = planned(SCHEMA)
+    assert [column.name for column in plan.columns] == ["user_id", "country", "device"]
+    assert [column.path for column in plan.columns] == [("user_id",), ("country",), ("device",)]
+    assert plan.source.columns == plan_columns(plan)
+    assert (plan.source.raw, plan.target) == (False, WarehouseTarget(table="events.plays"))
+
+
+def plan_columns(plan: RouterPlan) -> tuple[Field, ...]:
+    return tuple(Field(column.name, column.type) for column in plan.columns)
+
+
+def test_without_schema_the_payload_is_landed_as_bytes() -> None:
+    plan = planned()
+    assert (plan.source.raw, plan.source.columns, plan.columns, plan.filter) == (True, (), (), None)
+
+
+def test_only_what_filter_and_projection_need_is_decoded() -> None:
+    plan = planned(SCHEMA, filter="device.app.build > 3", select=["user_id", {"os": "device.os"}])
+    app = Field("app", Struct((Field("build", Scalar.INT),)))
+    assert plan.source.columns == (
+        Field("user_id", Scalar.BIGINT),
+        Field("device", Struct((Field("os", Scalar.STRING), app))),
+    )
+    assert [(column.name, column.path, column.type) for column in plan.columns] == [
+        ("user_id", ("user_id",), Scalar.BIGINT),
+        ("os", ("device", "os"), Scalar.STRING),
+    ]
+
+
+def test_a_selected_object_is_decoded_whole_although_a_part_is_filtered_by() -> None:
+    plan = planned(SCHEMA, filter="device.type = 'tv'", select=["device"])
+    assert plan.source.columns == (Field("device", plan.columns[0].type),)
+    assert isinstance(plan.columns[0].type, Struct)
+
+
+def test_a_kafka_route_without_filter_decodes_nothing() -> None:
+    plan = planned(SCHEMA, sink={"kafka": {"topic": "out"}})
+    assert (plan.source.raw, plan.source.columns, plan.columns) == (True, (), ())
+    assert plan.target == KafkaTarget(topic="out")
+    assert plan.route == "plays.kafka"
+
+
+def test_a_kafka_route_with_filter_decodes_the_filters_fields_only() -> None:
+    plan = planned(SCHEMA, sink={"kafka": {"topic": "out"}}, filter="country = 'US'")
+    assert (plan.source.raw, plan.columns) == (False, ())
+    assert plan.source.columns == (Field("country", Scalar.STRING),)
+    assert plan.filter
+    assert plan.filter.flink == "(`country` = 'US')"
+    assert plan.filter.duckdb == "(\"country\" = 'US')"
+
+
+def test_a_search_route_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UnsupportedRoute, match="not available in this version"):
+        planned(SCHEMA, sink={"search": {"index": "plays"}})
+
+
+def test_a_route_that_cannot_run_does_not_keep_others_from_it(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "stream: a\nowner: team:a\nroutes:\n  - sink: {search: {index: a}}\n  - sink: {warehouse: {table: events.a}}\n"
+    )
+    fleet_plan = plan_fleet(load_streams(tmp_path))
+    assert [plan.route for plan in fleet_plan.plans] == ["a.warehouse"]
+    (error,) = fleet_plan.errors
+    assert (Path(error.file).name, error.line, error.field) == ("a.yaml", 4, "routes[0].sink")
+
+
+def test_the_same_route_gives_the_same_bytes() -> None:
+    route = {"filter": "country in ('US', 'BR')", "select": ["user_id"]}
+    assert planned(SCHEMA, **route).canonical_json() == planned(SCHEMA, **route).canonical_json()
+    assert planned(SCHEMA, **route).digest != planned(SCHEMA).digest
+
+
+def test_a_plan_reads_back_from_its_json() -> None:
+    plan = planned(SCHEMA, filter="device.type = 'tv'")
+    assert RouterPlan.model_validate_json(plan.canonical_json()) == plan
