@@ -1,0 +1,125 @@
+"""The audit's decoder agrees with the format `keystone-json` on what is dead; the cases are those of its Java tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from keystone_platform.audit.decode import Decoder
+from keystone_platform.spec.types import Field, Scalar, Struct
+
+COLUMNS = (
+    Field("s", Scalar.STRING),
+    Field("b", Scalar.BOOLEAN),
+    Field("i", Scalar.INT),
+    Field("l", Scalar.BIGINT),
+    Field("f", Scalar.FLOAT),
+    Field("d", Scalar.DOUBLE),
+    Field("day", Scalar.DATE),
+    Field("at", Scalar.TIMESTAMP),
+    Field("o", Struct((Field("x", Scalar.STRING), Field("p", Struct((Field("y", Scalar.BIGINT),)))))),
+)
+DECODER = Decoder(COLUMNS)
+
+DEAD = (
+    '{"l":"5"}',
+    '{"l":5.0}',
+    '{"i":1e2}',
+    '{"i":true}',
+    '{"i":2147483648}',
+    '{"l":9223372036854775808}',
+    '{"d":1e400}',
+    '{"f":1e39}',
+    '{"d":"1.5"}',
+    '{"b":"true"}',
+    '{"b":1}',
+    '{"s":5}',
+    '{"s":{"x":1}}',
+    '{"s":[]}',
+    '{"o":"x"}',
+    '{"o":{"p":{"y":false}}}',
+    '{"day":"2026-02-30"}',
+    '{"day":"2026-W09-7"}',
+    '{"day":20513}',
+    '{"at":"2026-03-01T12:00:00"}',
+    '{"at":"2026-03-01 12:00:00Z"}',
+    '{"at":"+12026-03-01T12:00:00Z"}',
+    '{"at":"2026-03-01T24:00:00Z"}',
+    '{"at":"2026-03-01T12:00:00+18:01"}',
+    '{"at":1772366400}',
+    '{"s":"\\ud800"}',
+    '{"s":"a","s":"a"}',
+    '{"o":{"x":null,"x":"b"}}',
+    "[]",
+    '"s"',
+    "null",
+    "17",
+    "hello",
+    '{"l":5}{}',
+    '{"l":5',
+    '{"z":NaN}',
+    '{"l":05}',
+    '{"l":5,}',
+    "{'l':5}",
+    "{l:5}",
+    '{"l":5} x',
+    '{"l":5}\u0000',
+    '{"l":+5}',
+    '{"z":"\u0001"}',
+    "/**/{}",
+    "\ufeff{}",
+    "",
+    " \n",
+    '{"z":' + "[" * 64 + "]" * 64 + "}",
+    '{"z":' * 100_000,
+    '{"l":' + "9" * 100_000 + "}",
+    '{"d":' + "9" * 100_000 + ".5}",
+)
+
+
+@pytest.mark.parametrize("event", DEAD, ids=lambda event: event[:40])
+def test_what_the_router_calls_dead_is_dead(event: str) -> None:
+    assert DECODER.decode(event.encode("utf-8", "surrogatepass")) is None
+
+
+@pytest.mark.parametrize("payload", [None, b'{"s":"\xff"}', b'{"z":"\xed\xa0\x80"}', "{}".encode("utf-16-be")])
+def test_no_value_and_no_utf8_are_dead(payload: bytes | None) -> None:
+    assert DECODER.decode(payload) is None
+
+
+def test_every_type_decodes() -> None:
+    event = (
+        '{"s":"h\\u00e9 \\ud83d\\ude00","b":true,"i":-7,"l":9223372036854775807,"f":1.5,"d":2,'
+        '"day":"2026-03-01","at":"2026-03-01T12:00:00.1234567+02:00","o":{"x":"in","p":{"y":3}}}'
+    )
+    assert DECODER.decode(event.encode()) == {
+        "s": "hé 😀",
+        "b": True,
+        "i": -7,
+        "l": 2**63 - 1,
+        "f": 1.5,
+        "d": 2.0,
+        "day": 20513,
+        "at": 1772359200_123456,
+        "o": {"x": "in", "p": {"y": 3}},
+    }
+
+
+def test_missing_and_null_are_null_and_undeclared_fields_do_not_matter() -> None:
+    huge = "9" * 100_000
+    event = f' {{"z":[1,{{"s":5}}],"zz":{{"l":"x","o":{{}}}},"b":null,"n":1e999,"z":{huge},"l":1,"o":{{}}}} \n'
+    assert DECODER.decode(event.encode()) == {
+        **dict.fromkeys(field.name for field in COLUMNS),
+        "l": 1,
+        "o": {"x": None, "p": None},
+    }
+
+
+def test_nesting_up_to_the_bound_is_fine() -> None:
+    assert DECODER.decode(('{"z":' + "[" * 63 + "]" * 63 + "}").encode()) is not None
+
+
+def test_the_year_zero_is_a_date() -> None:
+    assert DECODER.decode(b'{"day":"0000-01-01"}') == {
+        **dict.fromkeys(field.name for field in COLUMNS),
+        "day": -719528,
+    }
