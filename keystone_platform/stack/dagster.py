@@ -59,7 +59,8 @@ def dagster_servers(home: Home, ports: Ports, streams: Path, needs: tuple[str, .
             directory=PROJECT_ROOT,
             unready=lambda: _daemon_unready(url),
             environment=environment,
-            needs=needs,
+            # the first of the two makes the databases; both at once fail on each other's tables
+            needs=(*needs, DAGSTER_WEBSERVER),
             start_timeout_s=240,
         ),
     )

@@ -139,6 +139,8 @@ def _recovery(settings: Settings) -> dict[str, object]:
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 15000,
         "heartbeat.rpc-failure-threshold": 2,
+        # a TaskManager that is up before its JobManager tries again after 1 s, not 10
+        "cluster.registration.error-delay": 1000,
     }
 
 

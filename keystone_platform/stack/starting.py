@@ -14,7 +14,8 @@ from keystone_platform.stack.supervisor import ProcessState, Supervisor
 
 _POLL_S = 0.25
 _TAIL_LINES = 15
-_TAIL_BYTES = 8192
+_SEARCHED_LINES = 200
+_TAIL_BYTES = 32_768
 
 _DEAD = (ProcessState.BACKOFF, ProcessState.EXITED, ProcessState.FATAL)
 
@@ -30,7 +31,7 @@ class Started:
 Report = Callable[[Started], None]
 
 
-def log_tail(home: Home, server: str, lines: int = _TAIL_LINES) -> str:
+def log_tail(home: Home, server: str, lines: int) -> str:
     """Return the last lines of a server's log; empty when it wrote none."""
     path = home.log(server)
     if not path.is_file():
@@ -94,7 +95,9 @@ class Starting:
         return False
 
     def _failure(self, server: Server, what: str) -> Terminal:
-        tail = log_tail(self._home, server.name) or "(it wrote no log)"
+        lines = log_tail(self._home, server.name, _SEARCHED_LINES).splitlines()
+        telling = [line for line in lines if not line.startswith("\tat ")]  # frames hide what happened
+        tail = "\n".join(telling[-_TAIL_LINES:]) or "(it wrote no log)"
         message = f"{server.name} {what}. The end of its log:\n{tail}\n"
         mend = f"The whole log is {self._home.log(server.name)}; `keystone doctor` checks this machine."
         return Terminal(message, mend=mend)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from keystone_platform.stack.home import Home
+from keystone_platform.stack.ports import choose_ports
+from keystone_platform.stack.state import StackState, load_state, save_state, settings_of
+
+
+def test_the_mark_outlives_the_folder_and_differs_per_home(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    before = Home(folder).mark
+    folder.mkdir()
+    assert Home(folder).mark == before
+    assert Home(tmp_path / "other").mark != before
+
+
+def test_a_link_to_the_home_is_the_same_home(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    assert Home(tmp_path / "link").mark == Home(tmp_path / "home").mark
+
+
+def test_a_deep_home_gets_a_socket_path_that_the_kernel_takes(tmp_path: Path) -> None:
+    deep = Home(tmp_path / ("x" * 120))
+    assert len(str(deep.socket)) <= 107
+    assert Home(Path("/tmp/k")).socket == Path("/tmp/k/run/supervisor.sock")
+
+
+def test_the_state_is_private_and_reads_back_with_the_same_key(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    state = StackState(ports=choose_ports({}, None, is_free=lambda _: True))
+    save_state(home, state)
+    assert home.state.stat().st_mode & 0o077 == 0
+    assert load_state(home) == state
+
+
+def test_the_secret_key_is_not_in_the_state_s_or_settings_representation(tmp_path: Path) -> None:
+    state = StackState(ports=choose_ports({}, None, is_free=lambda _: True))
+    shown = repr(state) + str(state) + repr(settings_of(Home(tmp_path), state))
+    assert state.secret_access_key not in shown
+
+
+def test_two_homes_have_two_keys() -> None:
+    ports = choose_ports({}, None, is_free=lambda _: True)
+    assert StackState(ports=ports).secret_access_key != StackState(ports=ports).secret_access_key
