@@ -24,3 +24,18 @@ CE_TYPE = "ce_type"
 """The stream's name."""
 
 SPECVERSION = "1.0"
+
+DLQ_REASON = "ks_dlq_reason"
+"""`code: text`, as docs/event-format.md lists them. This header and the next ones are added to a dead letter's own."""
+
+DLQ_ROUTE = "ks_dlq_route"
+"""The route that could not take it, `<stream>.<route name>`: two routes of a stream may disagree on an event."""
+
+DLQ_DIGEST = "ks_dlq_digest"
+"""Digest of the RouterPlan that ran."""
+
+DLQ_TOPIC = "ks_dlq_topic"
+"""The topic that it came from; the next two name its place there, as decimal text."""
+
+DLQ_PARTITION = "ks_dlq_partition"
+DLQ_OFFSET = "ks_dlq_offset"

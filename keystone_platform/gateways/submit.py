@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from keystone_platform.errors import Transient
+from keystone_platform.gateways.flink_home import flink_client_environment, wheel_folder
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.submission import CheckRequest, Connection, Outcome, Submission, SubmitRequest, Verdict
+from keystone_platform.settings import Settings
 
+__all__ = ["Outcome", "Submission", "Submitter", "SubprocessSubmitter"]
 
-class Submission(BaseModel):
-    """One router to start.
+START_TIMEOUT_S = 120.0
+"""For the JVM to start, on a machine that does other things as well."""
 
-    Attributes:
-        job_id: 32 hex digits, derived from (route, epoch): the cluster refuses a second job of that id.
-        restore_from: S3 URI of a savepoint or checkpoint; None starts from the earliest offsets.
-        checkpoint_directory: S3 URI; Flink makes a folder named by the job id in it.
-    """
+ROUTER_TIMEOUT_S = 60.0
+"""For each router on top of that."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+NO_JVM = 3
+"""The process's exit status when Java could not be started; `flink_jobs.router` says the same."""
 
-    plan: RouterPlan
-    epoch: int
-    job_id: str
-    restore_from: str | None
-    checkpoint_directory: str
-
-
-class Outcome(BaseModel):
-    """How a submission ended.
-
-    Attributes:
-        status: `submitted` (the cluster took it), `refused` (it did not, and nothing runs: bad plan, no such
-            savepoint), `duplicate` (a job of that id is there already), `unknown` (the cluster may have taken it:
-            look the id up).
-        reason: empty when submitted.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    job_id: str
-    status: Literal["submitted", "refused", "duplicate", "unknown"]
-    reason: str = ""
+LONGEST_COMPLAINT = 500
 
 
 class Submitter(Protocol):
@@ -57,5 +41,89 @@ class Submitter(Protocol):
         ...
 
     def check(self, plans: Sequence[RouterPlan]) -> tuple[str, ...]:
-        """Let Flink's planner compile each plan without submitting; returns a reason each, empty when it compiles."""
+        """Let Flink's planner compile each plan without submitting; returns a reason each, empty when it compiles.
+
+        Needs neither cluster nor table. Raises Transient when a plan was not looked at, which says nothing about it.
+        """
         ...
+
+
+class SubprocessSubmitter:
+    """The real Submitter: `python -m flink_jobs.router`, with the Flink home that `flink_home` assembles.
+
+    Args:
+        settings: the servers.
+        environment: of the process that is started; the home folder is found through it.
+        start_timeout_s: how long the JVM may take.
+        router_timeout_s: how long each router may take on top.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        *,
+        start_timeout_s: float = START_TIMEOUT_S,
+        router_timeout_s: float = ROUTER_TIMEOUT_S,
+    ) -> None:
+        self._settings = settings
+        self._environment = dict(environment)
+        self._start_timeout_s = start_timeout_s
+        self._router_timeout_s = router_timeout_s
+
+    def submit(self, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+        if not submissions:
+            return ()
+        request = SubmitRequest(
+            flink_rest=self._settings.flink_rest,
+            connection=Connection.of(self._settings),
+            submissions=tuple(submissions),
+        )
+        lines, complaint = self._run("submit", request, len(submissions))
+        told = {outcome.job_id: outcome for outcome in map(Outcome.model_validate_json, lines)}
+        return tuple(
+            told.get(one.job_id) or Outcome(job_id=one.job_id, status="unknown", reason=complaint)
+            for one in submissions
+        )
+
+    def check(self, plans: Sequence[RouterPlan]) -> tuple[str, ...]:
+        if not plans:
+            return ()
+        lines, complaint = self._run("check", CheckRequest(plans=tuple(plans)), len(plans))
+        verdicts = tuple(map(Verdict.model_validate_json, lines))
+        if len(verdicts) < len(plans):
+            message = f"Flink's planner did not look at every plan: {complaint}"
+            raise Transient(message, mend="Try again.")
+        return tuple(verdict.reason for verdict in verdicts)
+
+    def _run(self, act: str, request: BaseModel, routers: int) -> tuple[list[str], str]:
+        """Return the lines that the process wrote, whole ones only, and why it wrote no more."""
+        client = flink_client_environment(self._settings, self._environment)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flink_jobs.router", act],
+            # without FLINK_HOME, PyFlink sets FLINK_LIB_DIR and FLINK_PLUGINS_DIR back to the wheel's
+            env={**self._environment, **client, "FLINK_HOME": str(wheel_folder())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        timeout = self._start_timeout_s + routers * self._router_timeout_s
+        try:
+            written, log = process.communicate(request.model_dump_json(), timeout=timeout)
+            complaint = f"the submitting process ended with {process.returncode}: {_last_words(log)}"
+        except subprocess.TimeoutExpired:
+            process.kill()
+            written, log = process.communicate()
+            complaint = f"the submitting process took longer than {timeout:.0f} s: {_last_words(log)}"
+        if process.returncode == NO_JVM:
+            message = f"no JVM could be started to submit routers: {_last_words(log)}"
+            raise Transient(message, mend="Run `keystone doctor`.")
+        return [line for line in written.splitlines(keepends=True) if line.endswith("\n")], complaint
+
+
+def _last_words(log: str) -> str:
+    """Return the end of a log, on one line."""
+    return " ".join(log.split())[-LONGEST_COMPLAINT:]

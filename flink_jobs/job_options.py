@@ -1,0 +1,79 @@
+"""The job's configuration. A cluster's own does not reach jobs that PyFlink submits, so all of it is said here."""
+
+from __future__ import annotations
+
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.submission import Submission
+
+LARGEST_PARALLELISM = 1024
+"""The spec's bound. A job can never be rescaled beyond the value that it was first started with."""
+
+
+def planner_options(plan: RouterPlan) -> dict[str, str]:
+    """Return what decides which operators the plan becomes."""
+    return {
+        "execution.runtime-mode": "STREAMING",
+        "parallelism.default": str(plan.parallelism),
+        "pipeline.max-parallelism": str(LARGEST_PARALLELISM),
+        "pipeline.name": plan.route,
+        "pipeline.object-reuse": "true",
+        "table.local-time-zone": "UTC",
+        # without stable ids a changed plan can't be started from the savepoint of the one before
+        "table.exec.uid.generation": "ALWAYS",
+        # sink v1 loses rows without a word (docs/adr); the table's own option of this name does nothing
+        "table.exec.iceberg.use-v2-sink": "true",
+    }
+
+
+def job_options(submission: Submission) -> dict[str, str]:
+    """Return the whole configuration of the submission's job."""
+    return {
+        **planner_options(submission.plan),
+        **_checkpoints(submission),
+        **_restarts(),
+        **_identity(submission),
+    }
+
+
+def _checkpoints(submission: Submission) -> dict[str, str]:
+    interval = submission.plan.checkpoint_interval_s
+    return {
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.interval": f"{interval} s",
+        "execution.checkpointing.min-pause": f"{max(1, interval // 2)} s",
+        "execution.checkpointing.timeout": "5 min",
+        "execution.checkpointing.max-concurrent-checkpoints": "1",
+        # an S3 that is slow for a minute is no reason to read that minute's events again
+        "execution.checkpointing.tolerable-failed-checkpoints": "3",
+        "execution.checkpointing.unaligned.enabled": "false",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "3",
+        "execution.checkpointing.storage": "filesystem",
+        "execution.checkpointing.dir": submission.checkpoint_directory,
+        # a router's state is a few positions: inlined, a checkpoint is one object, written by the JobManager alone
+        "execution.checkpointing.data-inline-threshold": "1 mb",
+        "state.backend.type": "hashmap",
+    }
+
+
+def _restarts() -> dict[str, str]:
+    return {
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
+        "restart-strategy.exponential-delay.jitter-factor": "0.1",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "5 min",
+    }
+
+
+def _identity(submission: Submission) -> dict[str, str]:
+    identity = {"$internal.pipeline.job-id": submission.job_id}
+    if submission.restore_from is not None:
+        identity |= {
+            "execution.state-recovery.path": submission.restore_from,
+            "execution.state-recovery.claim-mode": "NO_CLAIM",
+            # state that nothing takes would be positions that nothing continues from
+            "execution.state-recovery.ignore-unclaimed-state": "false",
+        }
+    return identity

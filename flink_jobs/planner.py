@@ -1,0 +1,115 @@
+"""Hands Programs to Flink's planner and to a cluster: with `refusal`, all that knows PyFlink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from py4j.protocol import Py4JJavaError
+from pyflink.common import Configuration
+from pyflink.java_gateway import get_gateway
+from pyflink.table import EnvironmentSettings, StatementSet, TableEnvironment
+
+from flink_jobs.refusal import JavaThrew, chain_of
+from flink_jobs.statements import Program
+
+
+def start_jvm() -> None:
+    """Start this process's JVM, or do nothing when it runs; takes a few seconds.
+
+    Raises:
+        Exception: whatever kept it from starting.
+    """
+    get_gateway()
+
+
+def cluster_options(flink_rest: str) -> dict[str, str]:
+    """Return the options by which a job goes to that session cluster."""
+    url = urlsplit(flink_rest)
+    is_https = url.scheme == "https"
+    return {
+        "execution.target": "remote",
+        "execution.attached": "false",
+        "rest.address": url.hostname or "",
+        "rest.port": str(url.port or (443 if is_https else 80)),
+        "security.ssl.rest.enabled": "true" if is_https else "false",
+        # 20 tries of 3 s are Flink's default: too long to learn that nobody is there
+        "rest.retry.max-attempts": "4",
+        "rest.retry.delay": "1 s",
+    }
+
+
+def compile_program(program: Program) -> str:
+    """Return the planner's explanation of the program; nothing runs.
+
+    Raises:
+        JavaThrew: the planner refuses it.
+    """
+    with _translated():
+        explanation: str = _statement_set(program, {}).explain()
+    return explanation
+
+
+def start_program(program: Program, cluster: Mapping[str, str]) -> None:
+    """Submit the program and return when the cluster's JobManager has initialised the job, not when it runs.
+
+    Raises:
+        JavaThrew: `refusal.status_of` its chain says what became of it.
+    """
+    with _translated():
+        _statement_set(program, cluster).execute()
+
+
+def operator_ids(program: Program) -> tuple[tuple[str | None, int], ...]:
+    """Return id and parallelism of each operator that the program becomes, sinks last, without running it."""
+    environment = _environment(program, {})
+    operations = get_gateway().jvm.java.util.ArrayList()
+    for insert in program.inserts:
+        operations.addAll(environment._j_tenv.getParser().parse(insert))
+    found: dict[tuple[str | None, int], None] = {}
+    for sink in environment._j_tenv.getPlanner().translate(operations):
+        for operator in reversed(list(sink.getTransitivePredecessors())):
+            found[operator.getUid(), operator.getParallelism()] = None
+    return tuple(found)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except Py4JJavaError as error:
+        raise JavaThrew(chain_of(error.java_exception)) from error
+
+
+def _statement_set(program: Program, cluster: Mapping[str, str]) -> StatementSet:
+    statements = _environment(program, cluster).create_statement_set()
+    for insert in program.inserts:
+        statements.add_insert_sql(insert)
+    return statements
+
+
+def _environment(program: Program, cluster: Mapping[str, str]) -> TableEnvironment:
+    configuration = Configuration()
+    for key, value in {**program.options, **cluster}.items():
+        configuration.set_string(key, value)
+    settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
+    environment = TableEnvironment.create(settings)
+    _number_operators_from_one(environment)
+    for statement in program.tables:
+        environment.execute_sql(statement)
+    return environment
+
+
+def _number_operators_from_one(environment: TableEnvironment) -> None:
+    """Make operator ids a function of the plan alone.
+
+    An id holds a number that Flink's planner counts up as long as the JVM lives, so the second plan from one JVM
+    would else get ids that no savepoint of its router knows.
+    """
+    gateway: Any = get_gateway()
+    loader = environment._j_tenv.getPlanner().getClass().getClassLoader()
+    counter = loader.loadClass("org.apache.flink.table.planner.plan.nodes.exec.ExecNodeContext")
+    no_types, no_values = gateway.new_array(gateway.jvm.Class, 0), gateway.new_array(gateway.jvm.Object, 0)
+    counter.getMethod("resetIdCounter", no_types).invoke(None, no_values)

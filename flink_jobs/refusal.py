@@ -1,0 +1,89 @@
+"""Reads Java's exceptions: what became of a submission, and the one line of its reason that a person needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+LONGEST_REASON = 400
+
+_SENDING = (
+    "org.apache.flink.runtime.client.JobSubmissionException",
+    "org.apache.flink.util.FlinkException",
+    "java.util.concurrent.ExecutionException",
+    "org.apache.flink.runtime.concurrent.FutureUtils$RetryException",
+    "org.apache.flink.util.concurrent.FutureUtils$RetryException",
+)
+"""One of these in the chain: planning was over, the job was on its way."""
+
+_DUPLICATE = "DuplicateJobSubmissionException"
+_INITIALISATION = "JobInitializationException"
+_ANSWERED = "RestClientException"
+_LATE = re.compile(r"\b(Ask)?TimeoutException\b")
+_CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
+_CLASS = re.compile(r"^(?:[a-z_][\w]*\.)+(?:\w+\$)*([A-Z]\w*)(?:: )?")
+
+
+@dataclass(frozen=True)
+class Thrown:
+    """One exception of a chain of causes: full class name and message."""
+
+    name: str
+    message: str
+
+
+class JavaThrew(Exception):
+    """The JVM threw.
+
+    Attributes:
+        chain: the exception and its causes, outermost first.
+    """
+
+    def __init__(self, chain: tuple[Thrown, ...]) -> None:
+        super().__init__(reason_of(chain))
+        self.chain = chain
+
+
+def chain_of(exception: Any) -> tuple[Thrown, ...]:  # noqa: ANN401 - a Java object
+    """Return a Java exception and its causes, outermost first."""
+    chain: list[Thrown] = []
+    while exception is not None and len(chain) < 50:
+        chain.append(Thrown(str(exception.getClass().getName()), str(exception.getMessage() or "")))
+        exception = exception.getCause()
+    return tuple(chain)
+
+
+def status_of(chain: Sequence[Thrown]) -> Literal["refused", "duplicate", "unknown"]:
+    """Return what became of a submission that ended so. `unknown` unless it is certain that nothing runs."""
+    if _mentions(chain, _DUPLICATE):
+        return "duplicate"
+    if not any(thrown.name in _SENDING for thrown in chain):
+        return "refused"
+    if _mentions(chain, _INITIALISATION):
+        return "refused"
+    # the cluster answered with an error, unless what it says is that it gave up waiting for itself
+    answered = any(thrown.name.endswith(_ANSWERED) for thrown in chain)
+    late = any(_LATE.search(thrown.message) for thrown in chain if thrown.name.endswith(_ANSWERED))
+    return "refused" if answered and not late else "unknown"
+
+
+def reason_of(chain: Sequence[Thrown]) -> str:
+    """Return the innermost message, on one line, of bounded length; the innermost one says what is wrong."""
+    for thrown in reversed(chain):
+        causes = _CAUSED_BY.findall(thrown.message)
+        message = (causes[-1] if causes else thrown.message).strip()
+        if message:
+            line = next(line.strip() for line in message.splitlines() if line.strip())
+            return _CLASS.sub(_named, line)[:LONGEST_REASON]
+    return chain[0].name if chain else "no reason given"
+
+
+def _named(match: re.Match[str]) -> str:
+    return f"{match[1]}: " if match[0].endswith(": ") else match[1]
+
+
+def _mentions(chain: Sequence[Thrown], name: str) -> bool:
+    """Whether an exception of that class is in the chain, or in what the cluster sent as text."""
+    return any(thrown.name.endswith(f".{name}") or f".{name}" in thrown.message for thrown in chain)

@@ -1,0 +1,161 @@
+"""A RouterPlan as Flink SQL: pure, so that a golden file shows all that Flink is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flink_jobs import sql, tables
+from flink_jobs.catalog import catalog_name, catalog_options
+from flink_jobs.job_options import job_options, planner_options
+from keystone_platform import envelope
+from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, KafkaTarget, RouterPlan
+from keystone_platform.plan.submission import Connection, Submission
+
+BYTES = "BYTES"
+
+METADATA_TYPES = {
+    "_guid": "STRING",
+    "_time": "TIMESTAMP_LTZ(6)",
+    "_host": "STRING",
+    "_app": "STRING",
+    "_topic": "STRING",
+    "_partition": "INT",
+    "_offset": "BIGINT",
+}
+"""Types of METADATA_COLUMNS."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """All that Flink is told of a router.
+
+    Attributes:
+        options: the job's configuration.
+        tables: DDL, in order; nothing of it outlives the submission.
+        inserts: run as one statement set, so the topic is read once.
+    """
+
+    options: dict[str, str]
+    tables: tuple[str, ...]
+    inserts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        settings = [f"SET {sql.text(key)} = {sql.text(value)};" for key, value in self.options.items()]
+        ddl = [f"{statement};" for statement in self.tables]
+        inserts = [f"{statement};" for statement in self.inserts]
+        return "\n\n".join(["\n".join(settings), *ddl, "EXECUTE STATEMENT SET BEGIN", *inserts, "END;"]) + "\n"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the sink: its name, its type, and the expression over the source that fills it."""
+
+    name: str
+    type: str
+    expression: str
+
+
+def router_program(submission: Submission, connection: Connection) -> Program:
+    """Return the program that runs the submission's router.
+
+    Which operators it becomes, and their ids, depends on the kind of target only: not on columns, filter, parallelism.
+
+    Raises:
+        Terminal: the catalog is of a kind that routers can't write to.
+    """
+    plan = submission.plan
+    reads = (tables.source_table(plan, connection), tables.dead_letter_table(plan, connection))
+    if isinstance(plan.target, KafkaTarget):
+        target = tables.topic_target_table(plan.target.topic, connection)
+        return Program(job_options(submission), (*reads, target), (_topic_insert(plan), _dead_letter_insert(plan)))
+    catalog = catalog_name(connection)
+    create = f"CREATE CATALOG {sql.identifier(catalog)} WITH (\n{sql.options(catalog_options(connection))}\n)"
+    # the hint makes the ids of the sink's inner operators stable
+    hint = f" /*+ OPTIONS({sql.text('uid-suffix')} = {sql.text(plan.route)}) */"
+    table = sql.identifier(catalog, *plan.target.table.split(".")) + hint
+    inserts = (_insert(table, _warehouse_columns(plan), _kept(plan)), _dead_letter_insert(plan))
+    return Program(job_options(submission), (create, *reads), inserts)
+
+
+def check_program(plan: RouterPlan) -> Program:
+    """Return a program that Flink compiles iff it compiles the plan, without catalog, broker or table.
+
+    The sink is a stand-in with the columns that the table will have, since the table is made after the check.
+    """
+    nowhere = Connection(bootstrap_servers="none:9092", catalog={}, s3_endpoint="", s3_region="", s3_path_style=True)
+    columns = _topic_columns() if isinstance(plan.target, KafkaTarget) else _warehouse_columns(plan)
+    declared = [f"{sql.identifier(column.name)} {column.type}" for column in columns]
+    ddl = (
+        tables.source_table(plan, nowhere),
+        tables.dead_letter_table(plan, nowhere),
+        sql.create_table(tables.TARGET, declared, {"connector": "blackhole"}),
+    )
+    inserts = (_insert(sql.identifier(tables.TARGET), columns, _kept(plan)), _dead_letter_insert(plan))
+    return Program(planner_options(plan), ddl, inserts)
+
+
+def _kept(plan: RouterPlan) -> str:
+    """Return the condition of a good event that passes the filter. Never empty: a missing operator changes ids."""
+    decoded = f"{sql.identifier(tables.ERROR)} IS NULL"
+    return f"{decoded}\n  AND ({plan.filter.flink})" if plan.filter else decoded
+
+
+def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
+    raw = [_Column(RAW_COLUMN, BYTES, sql.identifier(tables.RAW))] if plan.source.raw else []
+    selected = [_Column(item.name, sql.type_of(item.type), sql.identifier(*item.path)) for item in plan.columns]
+    source = _header(envelope.CE_SOURCE)
+    metadata = {
+        "_guid": _header(envelope.CE_ID),
+        "_time": f"CAST({sql.identifier(tables.TIME)} AS TIMESTAMP_LTZ(6))",
+        "_host": f"SPLIT_INDEX({source}, '/', 0)",
+        "_app": f"SPLIT_INDEX({source}, '/', 1)",
+        "_topic": sql.identifier(tables.TOPIC),
+        "_partition": sql.identifier(tables.PARTITION),
+        "_offset": sql.identifier(tables.OFFSET),
+    }
+    return [*raw, *selected, *(_Column(name, METADATA_TYPES[name], metadata[name]) for name in METADATA_COLUMNS)]
+
+
+def _topic_columns() -> list[_Column]:
+    kept = {
+        tables.KEY: BYTES,
+        tables.RAW: BYTES,
+        tables.HEADERS: "MAP<STRING, BYTES>",
+        tables.TIME: "TIMESTAMP_LTZ(3)",
+    }
+    return [_Column(name, kind, sql.identifier(name)) for name, kind in kept.items()]
+
+
+def _topic_insert(plan: RouterPlan) -> str:
+    return _insert(sql.identifier(tables.TARGET), _topic_columns(), _kept(plan))
+
+
+def _dead_letter_insert(plan: RouterPlan) -> str:
+    added = {
+        envelope.DLQ_REASON: sql.identifier(tables.ERROR),
+        envelope.DLQ_ROUTE: sql.text(plan.route),
+        envelope.DLQ_DIGEST: sql.text(plan.digest),
+        envelope.DLQ_TOPIC: sql.identifier(tables.TOPIC),
+        envelope.DLQ_PARTITION: f"CAST({sql.identifier(tables.PARTITION)} AS STRING)",
+        envelope.DLQ_OFFSET: f"CAST({sql.identifier(tables.OFFSET)} AS STRING)",
+    }
+    pairs = ",\n    ".join(f"{sql.text(name)}, ENCODE({value}, 'UTF-8')" for name, value in added.items())
+    headers = f"MAP_UNION({sql.identifier(tables.HEADERS)}, MAP[\n    {pairs}])"
+    columns = [
+        _Column(column.name, column.type, headers if column.name == tables.HEADERS else column.expression)
+        for column in _topic_columns()
+    ]
+    return _insert(sql.identifier(tables.DEAD_LETTERS), columns, f"{sql.identifier(tables.ERROR)} IS NOT NULL")
+
+
+def _insert(table: str, columns: list[_Column], condition: str) -> str:
+    names = ", ".join(sql.identifier(column.name) for column in columns)
+    values = ",\n  ".join(column.expression for column in columns)
+    return (
+        f"INSERT INTO {table}\n  ({names})\nSELECT\n  {values}\nFROM {sql.identifier(tables.SOURCE)}\nWHERE {condition}"
+    )
+
+
+def _header(name: str) -> str:
+    """Return the header's text, null when the record has none of that name."""
+    return f"DECODE({sql.identifier(tables.HEADERS)}[{sql.text(name)}], 'UTF-8')"

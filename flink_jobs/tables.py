@@ -1,0 +1,103 @@
+"""The tables of a router in Flink's terms: the topic that is read, the topics that are written."""
+
+from __future__ import annotations
+
+from flink_jobs import sql
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.submission import Connection
+
+# A payload's own field never begins with an underscore, so no name here collides with one.
+SOURCE = "_source"
+DEAD_LETTERS = "_dead_letters"
+TARGET = "_target"
+
+KEY = "_key"
+ERROR = "_error"
+RAW = "_raw"
+HEADERS = "_headers"
+TIME = "_time"
+TOPIC = "_topic"
+PARTITION = "_partition"
+OFFSET = "_offset"
+
+MEGABYTE = 1024 * 1024
+LARGEST_RECORD = 16 * MEGABYTE
+"""Bytes of a produce request: an event of 10 MB, its headers and the dead letter's own."""
+
+
+def source_table(plan: RouterPlan, connection: Connection) -> str:
+    """Return the DDL of the topic, with no other columns than the route needs.
+
+    A plan that decodes nothing has no column of the payload; the table is else the same, so that the job's operators
+    and their ids are the same for every plan and a savepoint of one restores into another.
+    """
+    columns = [
+        *(f"{sql.identifier(field.name)} {sql.type_of(field.type)}" for field in plan.source.columns),
+        f"{sql.identifier(KEY)} BYTES",
+        _metadata(ERROR, "STRING", "value.error"),
+        _metadata(RAW, "BYTES", "value.raw"),
+        _metadata(HEADERS, "MAP<STRING, BYTES>", "headers"),
+        _metadata(TIME, "TIMESTAMP_LTZ(3)", "timestamp"),
+        _metadata(TOPIC, "STRING", "topic"),
+        _metadata(PARTITION, "INT", "partition"),
+        _metadata(OFFSET, "BIGINT", "offset"),
+    ]
+    options = {
+        "connector": "kafka",
+        "topic": plan.source.topic,
+        "properties.bootstrap.servers": connection.bootstrap_servers,
+        # for people who look at lag in Kafka: the positions that count are in the checkpoints
+        "properties.group.id": f"keystone.{plan.route}",
+        "properties.isolation.level": "read_committed",
+        "properties.fetch.max.bytes": str(64 * MEGABYTE),
+        "properties.max.partition.fetch.bytes": str(8 * MEGABYTE),
+        "properties.max.poll.records": "5000",
+        # where a start finds no position in a checkpoint, and in partitions that are added later
+        "scan.startup.mode": "earliest-offset",
+        "scan.topic-partition-discovery.interval": "30 s",
+        **_raw_key(),
+        "value.format": "keystone-json",
+    }
+    return sql.create_table(SOURCE, columns, options)
+
+
+def dead_letter_table(plan: RouterPlan, connection: Connection) -> str:
+    """Return the DDL of the dead letters' topic."""
+    return _topic_table(DEAD_LETTERS, plan.dead_letter_topic, connection)
+
+
+def topic_target_table(topic: str, connection: Connection) -> str:
+    """Return the DDL of a consumer topic."""
+    return _topic_table(TARGET, topic, connection)
+
+
+def _topic_table(name: str, topic: str, connection: Connection) -> str:
+    columns = [
+        f"{sql.identifier(KEY)} BYTES",
+        f"{sql.identifier(RAW)} BYTES",
+        f"{sql.identifier(HEADERS)} MAP<STRING, BYTES> METADATA FROM 'headers'",
+        f"{sql.identifier(TIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'",
+    ]
+    options = {
+        "connector": "kafka",
+        "topic": topic,
+        "properties.bootstrap.servers": connection.bootstrap_servers,
+        "properties.enable.idempotence": "true",
+        "properties.acks": "all",
+        "properties.compression.type": "lz4",
+        "properties.linger.ms": "20",
+        "properties.batch.size": str(256 * 1024),
+        "properties.max.request.size": str(LARGEST_RECORD),
+        "sink.delivery-guarantee": "at-least-once",
+        **_raw_key(),
+        "value.format": "raw",
+    }
+    return sql.create_table(name, columns, options)
+
+
+def _metadata(name: str, kind: str, key: str) -> str:
+    return f"{sql.identifier(name)} {kind} METADATA FROM {sql.text(key)} VIRTUAL"
+
+
+def _raw_key() -> dict[str, str]:
+    return {"key.format": "raw", "key.fields": KEY, "value.fields-include": "EXCEPT_KEY"}

@@ -1,0 +1,123 @@
+"""What passes between the control plane and the process that submits to Flink: values only, no secret among them."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.settings import Settings
+
+SECRET_WORDS = ("secret", "access-key", "session-token", "token", "credential", "password")
+"""A catalog property whose name contains one of these is a secret, as pyiceberg names them."""
+
+
+class Submission(BaseModel):
+    """One router to start.
+
+    Attributes:
+        job_id: 32 hex digits, derived from (route, epoch): the cluster refuses a second job of that id.
+        restore_from: S3 URI of a savepoint or checkpoint; None starts from the earliest offsets.
+        checkpoint_directory: S3 URI; Flink makes a folder named by the job id in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: RouterPlan
+    epoch: int
+    job_id: str
+    restore_from: str | None
+    checkpoint_directory: str
+
+
+class Outcome(BaseModel):
+    """How a submission ended.
+
+    Attributes:
+        status: `submitted` (the cluster took it), `refused` (it did not, and nothing runs: bad plan, no such
+            savepoint), `duplicate` (a job of that id is there already), `unknown` (the cluster may have taken it:
+            look the id up).
+        reason: empty when submitted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    job_id: str
+    status: Literal["submitted", "refused", "duplicate", "unknown"]
+    reason: str = ""
+
+
+class Verdict(BaseModel):
+    """What Flink's planner says of a plan; `reason` is empty when it compiles."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    route: str
+    reason: str = ""
+
+
+class Connection(BaseModel):
+    """The servers that a router is connected to. It ends up in the job, which anybody may read: it holds no secret.
+
+    Attributes:
+        bootstrap_servers: Kafka's `host:port[,host:port…]`.
+        catalog: the properties of pyiceberg's load_catalog without the secret ones.
+        s3_endpoint: base URL of the object store.
+        s3_region: its region.
+        s3_path_style: whether the bucket is in the path rather than in the host's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str
+    catalog: dict[str, str]
+    s3_endpoint: str
+    s3_region: str
+    s3_path_style: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Connection:
+        """Return what of the settings a job may know."""
+        public = {key: value for key, value in settings.catalog.items() if not _is_secret(key)}
+        if "uri" in public:
+            public["uri"] = _without_password(public["uri"])
+        return cls(
+            bootstrap_servers=settings.bootstrap_servers,
+            catalog=public,
+            s3_endpoint=settings.s3.endpoint,
+            s3_region=settings.s3.region,
+            s3_path_style=settings.s3.path_style,
+        )
+
+
+class SubmitRequest(BaseModel):
+    """The document that the submitting process reads from its stdin."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flink_rest: str
+    """Base URL of the cluster's REST API."""
+    connection: Connection
+    submissions: tuple[Submission, ...]
+
+
+class CheckRequest(BaseModel):
+    """The document that the checking process reads from its stdin."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plans: tuple[RouterPlan, ...]
+
+
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in SECRET_WORDS)
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return uri
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}"))
