@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_folder
@@ -122,13 +123,13 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
-    table = Table("route", "", "action", "epoch", "job")
+    table = _table("route", "", "action", "epoch", "job")
     for verdict in verdicts:
         deployment = verdict.deployment
         table.add_row(
             verdict.route,
             "[green]ok[/]" if verdict.ok else "[red]failed[/]",
-            verdict.message,
+            escape(verdict.message),
             str(deployment.epoch) if deployment else "",
             deployment.job_id if deployment else "",
         )
@@ -136,10 +137,18 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
 
 
 def _show_previews(previews: Sequence[RoutePreview], note: str) -> None:
-    table = Table("route", "now", "apply would", "why", "plan")
+    table = _table("route", "now", "change", "what differs", "plan")
     for item in previews:
-        table.add_row(item.route, item.state, item.would, item.error or item.why, item.digest[:12])
+        table.add_row(item.route, item.state, item.change, escape(item.error or item.why), item.digest[:12])
     console = Console()
     console.print(table)
     if note:
-        console.print(note, style="yellow")
+        console.print(note, style="yellow", markup=False)
+
+
+def _table(*columns: str) -> Table:
+    """Return a table whose free text wraps and whose names and ids never do."""
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name not in ("action", "what differs"), overflow="fold")
+    return table

@@ -39,14 +39,14 @@ class RoutePreview:
 
     Attributes:
         state: the route's lifecycle now; `unknown` when no server was asked.
-        would: the kind of change: nothing, new, rescale, restart.
+        change: its kind: nothing, new, rescale, restart; `error` when the route can't be planned.
         why: the differences, for people.
         error: why the route can't be planned; empty when it can.
     """
 
     route: str
     state: str
-    would: str
+    change: str
     why: str
     digest: str
     plan: RouterPlan | None
@@ -58,7 +58,7 @@ class RoutePreview:
         return {
             "route": self.route,
             "state": self.state,
-            "change": self.would,
+            "change": self.change,
             "why": self.why,
             "error": self.error or None,
             "plan_digest": self.digest or None,
@@ -101,7 +101,8 @@ def _preview(route: LoadedRoute, status: RouteStatus | None) -> RoutePreview:
         return RoutePreview(route.id, state, "error", "", "", None, str(goal))
     running = status.last.plan if status and status.last and not _is_down(status) else None
     change = diff_plans(running, goal.plan)
-    return RoutePreview(route.id, state, str(change.kind), str(change), goal.plan.digest, goal.plan)
+    why = "; ".join(map(str, change.differences))
+    return RoutePreview(route.id, state, change.kind.value, why, goal.plan.digest, goal.plan)
 
 
 def _is_down(status: RouteStatus) -> bool:

@@ -14,6 +14,7 @@ from keystone_platform.control.prepare import prepare
 from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
 from keystone_platform.errors import KeystoneError, Terminal
+from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.observation import Job
@@ -125,7 +126,20 @@ def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | N
     step = _Step(goal, action, last)
     if action.act is Act.WAIT:
         return replace(step, error=Terminal(f"{goal.route}: {action.why}", mend="Try again in a few minutes."))
-    return step
+    return _refuse_other_data(gateways, step) if step.starts and last else step
+
+
+def _refuse_other_data(gateways: Gateways, step: _Step) -> _Step:
+    """Never hand a router's positions to a plan that reads or writes other data: it would lose or mix events."""
+    taken = (each for each in gateways.ledger.history(step.goal.route) if each.outcome is not Outcome.REFUSED)
+    before = next(taken, None)
+    if before is None:
+        return step
+    change = diff_plans(before.plan, step.goal.plan)
+    if change.kind is not ChangeKind.NEW:
+        return step
+    message = f"{step.goal.route}: {'; '.join(map(str, change.differences))}: that is another router, not an upgrade"
+    return replace(step, error=Terminal(message, mend="Declare it under another `name:` and stop this one."))
 
 
 def _compile_upgrades(gateways: Gateways, steps: Sequence[_Step], progress: Progress) -> list[_Step]:

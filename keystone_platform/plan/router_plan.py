@@ -99,8 +99,12 @@ class RouterPlan(PlanPart):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, as 64 hex digits: two plans are the same router iff it is equal."""
-        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+        """SHA-256 of what the router does, as 64 hex digits: two plans are the same router iff it is equal.
+
+        The text of a filter is not part of it: another spelling of the same condition changes nothing that runs.
+        """
+        document = self.model_dump_json(exclude_none=True, exclude={"filter": {"text"}})
+        return hashlib.sha256(document.encode()).hexdigest()
 
     def canonical_json(self) -> str:
         """Return the plan as JSON whose bytes depend on its values only."""

@@ -12,7 +12,7 @@ from keystone_platform.plan.decide import Act, Request
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import JobState
-from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.router_plan import Filter, RouterPlan
 from tests.control.fakes import World, a_plan, make_world
 
 PLAN = a_plan()
@@ -166,6 +166,25 @@ def test_goes_back_to_the_plan_before_when_an_upgrade_does_not_come_up(world: Wo
     assert (newest.cause, newest.plan, newest.restore_from) == (Cause.ROLLBACK, PLAN, first.savepoint)
     assert failed.end is End.LOST
     assert world.flink.known[newest.job_id].is_running
+
+
+@pytest.mark.parametrize("stop_first", [False, True])
+def test_positions_are_never_handed_to_a_plan_with_another_table(world: World, *, stop_first: bool) -> None:
+    first = deployed(converge(world))
+    if stop_first:
+        deployed(converge(world, request=Request.STOP))
+    verdict = converge(world, a_plan(table="events.other"))
+    assert isinstance(verdict.error, Terminal)
+    assert "target.table: events.playback -> events.other" in verdict.message
+    assert world.ledger.latest()[PLAN.route].epoch == first.epoch
+    assert world.lake.made == {"events.playback"}
+
+
+def test_another_spelling_of_a_filter_changes_nothing(world: World) -> None:
+    one = PLAN.model_copy(update={"filter": Filter(text="country='US'", flink="c", duckdb="c")})
+    other = PLAN.model_copy(update={"filter": Filter(text="country = 'US'", flink="c", duckdb="c")})
+    deployed(converge(world, one))
+    assert converge(world, other).action.act is Act.NOTHING
 
 
 def test_a_failed_savepoint_leaves_the_running_router_alone(world: World) -> None:
