@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from keystone_platform.control.reconcile import Goal
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.plan_router import plan_router
-from keystone_platform.spec.fleet import LoadedRoute, Fleet
+from keystone_platform.spec.fleet import Fleet, LoadedRoute
 
 _LOG = logging.getLogger(__name__)
 

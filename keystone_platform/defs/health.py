@@ -1,6 +1,6 @@
 """The health sensor: one sweep of the fleet each tick. It reports and asks for runs; it never acts on Flink itself."""
 
-from __future__ import annotations
+# no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
 import hashlib
 from collections.abc import Sequence

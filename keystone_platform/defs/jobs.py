@@ -1,6 +1,6 @@
 """Jobs for people: stop or restart chosen routers."""
 
-from __future__ import annotations
+# no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
 from collections.abc import Callable, Mapping
 

@@ -1,6 +1,6 @@
 """Routers: materialising one reconciles it to its spec, in a run that ends when the router runs."""
 
-from __future__ import annotations
+# no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
