@@ -1,6 +1,7 @@
 """JSON Schema of a stream file, for editors.
 
-`python -m keystone_platform.spec.json_schema > streams/stream.schema.json` writes it. It is made from the same models that the loader checks with, plus the short forms that YAML allows.
+`python -m keystone_platform.spec.json_schema > streams/stream.schema.json` writes it. It is made from the same models
+that the loader checks with, plus the short forms that YAML allows.
 """
 
 from __future__ import annotations

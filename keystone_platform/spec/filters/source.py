@@ -46,6 +46,10 @@ class Source:
         return f"`{text}`" if len(text) <= MAX_SHOWN else f"`{text[:MAX_SHOWN]}…`"
 
     def wrong(self, node: exp.Expr, what: str, mend: str) -> NoReturn:
-        """Raise InvalidSpec for the node's place."""
-        starts = [each.meta["start"] for each in node.walk() if "start" in each.meta]
+        """Raise InvalidSpec for the node's place, or for what is around it where sqlglot keeps none (`null`)."""
+        starts: list[int] = []
+        around: exp.Expr | None = node
+        while around is not None and not starts:
+            starts = [each.meta["start"] for each in around.walk() if "start" in each.meta]
+            around = around.parent
         raise wrong(self.text, min(starts, default=0), what, mend)

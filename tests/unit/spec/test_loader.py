@@ -104,7 +104,7 @@ WRONG_TEXTS = {
     "text at the top": ("just text\n", "where a stream is expected"),
     "an alias to itself": ("stream: &a [*a]\n", "alias"),
     "a control character": ("stream: a\x01b\n", "no valid YAML"),
-    "nesting without end": ("a: " + "[" * 5000, "YAML"),
+    "nesting without end": ("- " * 5000, "nested too deep"),
 }
 
 
@@ -113,7 +113,7 @@ def test_text_that_is_no_stream_is_reported_not_raised(tmp_path: Path, text: str
     (tmp_path / "odd.yaml").write_text(text)
     fleet = load_streams_leniently(tmp_path)
     assert not fleet.streams
-    assert said in str(fleet.errors[0]) or "nested too deep" in str(fleet.errors[0])
+    assert said in str(fleet.errors[0])
     assert fleet.errors[0].line > 0
 
 
