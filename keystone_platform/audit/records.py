@@ -20,7 +20,7 @@ _CONSUMER: Mapping[str, str | int | bool] = {
     "group.id": "keystone-audit",
     "enable.auto.commit": False,
     "enable.partition.eof": True,  # a range may end in offsets that no record has: transaction markers, compaction
-    "isolation.level": "read_uncommitted",  # as routers read
+    "isolation.level": "read_committed",  # as routers read
     "auto.offset.reset": "error",
     "queued.max.messages.kbytes": 64 * 1024,
     "fetch.max.bytes": 16 * 1024 * 1024,
