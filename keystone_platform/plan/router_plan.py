@@ -49,6 +49,9 @@ class Filter(PlanPart):
     """The same condition in DuckDB SQL, over columns of the same names and types."""
 
 
+_WITHOUT_COST = {name for name, info in Filter.model_fields.items() if Cost.NOTHING in info.metadata}
+
+
 class OutputColumn(PlanPart):
     """A column of the sink: `path` of the payload under the sink's `name`."""
 
@@ -101,9 +104,10 @@ class RouterPlan(PlanPart):
     def digest(self) -> str:
         """SHA-256 of what the router does, as 64 hex digits: two plans are the same router iff it is equal.
 
-        The text of a filter is not part of it: another spelling of the same condition changes nothing that runs.
+        Fields whose cost is NOTHING are not part of it: a filter's spelling and its rendering for DuckDB change
+        nothing that runs.
         """
-        document = self.model_dump_json(exclude_none=True, exclude={"filter": {"text"}})
+        document = self.model_dump_json(exclude_none=True, exclude={"filter": _WITHOUT_COST})
         return hashlib.sha256(document.encode()).hexdigest()
 
     def canonical_json(self) -> str:

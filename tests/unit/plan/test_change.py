@@ -98,6 +98,13 @@ def test_a_change_costs_what_its_dearest_field_costs(
     assert list(map(str, change.differences)) == shown
 
 
+@pytest.mark.parametrize(("update", "kind", "_shown"), CHANGES.values(), ids=CHANGES.keys())
+def test_the_digest_differs_exactly_where_a_change_costs_something(
+    update: dict[str, object], kind: ChangeKind, _shown: list[str]
+) -> None:
+    assert (PLAN.model_copy(update=update).digest == PLAN.digest) is (kind is ChangeKind.NOTHING)
+
+
 def test_kafka_to_another_kafka_topic_goes_on_at_its_position() -> None:
     old = PLAN.model_copy(update={"target": KafkaTarget(topic="a")})
     new = PLAN.model_copy(update={"target": KafkaTarget(topic="b")})
