@@ -17,8 +17,8 @@ from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keystone_platform.control.goals import RoutePreview
-    from keystone_platform.control.reconcile import Goal, Verdict
+    from keystone_platform.control.goals import RoutePreview, Wanted
+    from keystone_platform.control.reconcile import Verdict
     from keystone_platform.plan.decide import Request
 
 Routes = Annotated[
@@ -66,45 +66,49 @@ def apply(routes: Routes = None, streams: Streams = None, as_json: Json = False)
     """
     from keystone_platform.plan.decide import Request
 
-    _reconcile(_goals(streams, routes or ()), Request.CONVERGE, as_json)
+    _reconcile(_wanted(streams, routes or ()), Request.CONVERGE, as_json)
 
 
 def stop(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
     """Stop routers with a savepoint. They stay stopped until `apply` starts them from it."""
     from keystone_platform.plan.decide import Request
 
-    _reconcile(_goals(streams, routes), Request.STOP, as_json)
+    _reconcile(_wanted(streams, routes), Request.STOP, as_json)
 
 
 def restart(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
     """Stop routers with a savepoint and start them from it; a changed plan is applied on the way."""
     from keystone_platform.plan.decide import Request
 
-    _reconcile(_goals(streams, routes), Request.RESTART, as_json)
+    _reconcile(_wanted(streams, routes), Request.RESTART, as_json)
 
 
 def _folder(streams: Path | None) -> Path:
     return streams or streams_folder(os.environ)
 
 
-def _goals(streams: Path | None, routes: Sequence[str]) -> list[Goal]:
-    from keystone_platform.control.goals import goals
+def _wanted(streams: Path | None, routes: Sequence[str]) -> Wanted:
+    from keystone_platform.control.goals import wanted
 
-    return goals(_folder(streams), routes)
+    return wanted(_folder(streams), routes)
 
 
-def _reconcile(goals: Sequence[Goal], request: Request, as_json: bool) -> None:
+def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
     from keystone_platform.control.reconcile import reconcile
     from keystone_platform.wiring import connect
 
     progress = Console(stderr=True, highlight=False)
     gateways = connect(load_settings())
-    verdicts = reconcile(gateways, goals, request, lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …"))
+    verdicts = reconcile(
+        gateways, wanted.goals, request, lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")
+    )
     if as_json:
         typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
     else:
         _show_verdicts(verdicts)
-    if not all(verdict.ok for verdict in verdicts):
+    for error in wanted.unsupported:
+        progress.print(f"not deployed: {error}", style="red", markup=False)
+    if wanted.unsupported or not all(verdict.ok for verdict in verdicts):
         raise typer.Exit(1)
 
 

@@ -9,28 +9,39 @@ from typing import Any
 
 from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.sweep import RouteStatus, sweep
-from keystone_platform.errors import InvalidSpec, InvalidSpecs, KeystoneError
+from keystone_platform.errors import InvalidSpec, KeystoneError
 from keystone_platform.plan.change import diff_plans
 from keystone_platform.plan.lifecycle import Lifecycle
-from keystone_platform.plan.plan_router import plan_router
+from keystone_platform.plan.plan_router import PlannedRoute, plan_loaded
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import load_settings
-from keystone_platform.spec.fleet import LoadedRoute
 from keystone_platform.spec.loader import load_streams
 
 
-def goals(folder: Path, routes: Sequence[str]) -> list[Goal]:
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be reconciled.
+
+    Attributes:
+        goals: in declared order.
+        unsupported: errors of the routes that this version can't run; they keep no other route from running.
+    """
+
+    goals: tuple[Goal, ...]
+    unsupported: tuple[InvalidSpec, ...] = ()
+
+
+def wanted(folder: Path, routes: Sequence[str]) -> Wanted:
     """Return the goals of the named routes, or of all.
 
     Raises:
-        InvalidSpec: something in the folder is wrong, or a named route is not declared or can't be planned.
+        InvalidSpec: something in the folder is wrong, or a named route is not declared.
     """
-    declared = load_streams(folder).select(routes)
-    planned = [_planned(route) for route in declared]
-    wrong = tuple(error for error in planned if isinstance(error, InvalidSpec))
-    if wrong:
-        raise InvalidSpecs(wrong)
-    return [goal for goal in planned if isinstance(goal, Goal)]
+    planned = [plan_loaded(route) for route in load_streams(folder).select(routes)]
+    return Wanted(
+        goals=tuple(Goal(each.plan, each.loaded.stream.partitions) for each in planned if each.plan),
+        unsupported=tuple(each.error for each in planned if each.error),
+    )
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def preview(folder: Path, routes: Sequence[str], env: Mapping[str, str]) -> tupl
         note = ""
     except KeystoneError as error:
         statuses, note = {}, f"What runs is unknown, every route counts as new: {error}"
-    return [_preview(route, statuses.get(route.id)) for route in declared], note
+    return [_preview(plan_loaded(route), statuses.get(route.id)) for route in declared], note
 
 
 def _statuses(routes: Sequence[str], env: Mapping[str, str]) -> dict[str, RouteStatus]:
@@ -87,22 +98,16 @@ def _statuses(routes: Sequence[str], env: Mapping[str, str]) -> dict[str, RouteS
     return {status.route: status for status in sweep(connect(load_settings(env)), routes)}
 
 
-def _planned(route: LoadedRoute) -> Goal | InvalidSpec:
-    try:
-        return Goal(plan_router(route.stream, route.route), route.stream.partitions)
-    except InvalidSpec as error:
-        return error
-
-
-def _preview(route: LoadedRoute, status: RouteStatus | None) -> RoutePreview:
+def _preview(planned: PlannedRoute, status: RouteStatus | None) -> RoutePreview:
+    route = planned.loaded
     state = status.state.value if status else "unknown"
-    goal = _planned(route)
-    if isinstance(goal, InvalidSpec):
-        return RoutePreview(route.id, state, "error", "", "", None, str(goal))
+    plan, error = planned.plan, planned.error
+    if plan is None:
+        return RoutePreview(route.id, state, "error", "", "", None, str(error))
     running = status.last.plan if status and status.last and not _is_down(status) else None
-    change = diff_plans(running, goal.plan)
+    change = diff_plans(running, plan)
     why = "; ".join(map(str, change.differences))
-    return RoutePreview(route.id, state, change.kind.value, why, goal.plan.digest, goal.plan)
+    return RoutePreview(route.id, state, change.kind.value, why, plan.digest, plan)
 
 
 def _is_down(status: RouteStatus) -> bool:

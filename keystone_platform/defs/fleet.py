@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keystone_platform.control.reconcile import Goal
-from keystone_platform.errors import InvalidSpec
-from keystone_platform.plan.plan_router import plan_router
+from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.spec.fleet import Fleet, LoadedRoute
 
 _LOG = logging.getLogger(__name__)
@@ -33,12 +32,8 @@ class PlannedFleet:
 
 def plan_declared(fleet: Fleet) -> PlannedFleet:
     """Plan every route; what is wrong is logged where the location is loaded and hides nothing else."""
-    for error in fleet.errors:
+    planned = plan_fleet(fleet)
+    for error in (*fleet.errors, *planned.errors):
         _LOG.warning("not loaded: %s", error)
-    goals: dict[str, Goal] = {}
-    for route in fleet.routes:
-        try:
-            goals[route.id] = Goal(plan_router(route.stream, route.route), route.stream.partitions)
-        except InvalidSpec as error:
-            _LOG.warning("not loaded: %s", error)
+    goals = {each.loaded.id: Goal(each.plan, each.loaded.stream.partitions) for each in planned.routes if each.plan}
     return PlannedFleet(fleet, goals)

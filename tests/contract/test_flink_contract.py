@@ -1,0 +1,136 @@
+"""One suite on the fake cluster and on the real one: what the control loop takes for granted about Flink."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.prepare import prepare
+from keystone_platform.gateways.objects import checkpoint_prefix, newest_checkpoint
+from keystone_platform.plan.observation import Job, JobState
+from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, checkpoint_id
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.submission import Outcome, Submission
+from tests.control.fakes import a_plan, make_world
+from tests.e2e.platform import Platform, stream_yaml, wait_for
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A cluster under test.
+
+    Attributes:
+        await_checkpoint: makes or waits for a complete checkpoint of the job.
+    """
+
+    gateways: Gateways
+    plan: RouterPlan
+    await_checkpoint: Callable[[str], object]
+
+    def submission(self, restore_from: str | None = None, job_id: str | None = None) -> Submission:
+        return Submission(
+            plan=self.plan,
+            epoch=1,
+            job_id=job_id or uuid.uuid4().hex,
+            restore_from=restore_from,
+            checkpoint_directory=self.gateways.checkpoint_directory(self.plan.route),
+        )
+
+    def submit(self, submission: Submission) -> Outcome:
+        (outcome,) = self.gateways.submitter.submit([submission])
+        return outcome
+
+    def running(self, restore_from: str | None = None) -> str:
+        """Submit a job and return its id when it runs whole."""
+        submission = self.submission(restore_from)
+        assert self.submit(submission).status == "submitted"
+        self.wait(submission.job_id, lambda job: job.is_running)
+        return submission.job_id
+
+    def wait(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
+        def look() -> Job | None:
+            job = self.gateways.flink.job(job_id)
+            return job if job and condition(job) else None
+
+        return wait_for(f"job {job_id} in the wanted state", look, 90)
+
+
+@pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.stack)])
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    yield _fake(tmp_path_factory.mktemp("fake")) if request.param == "fake" else _real(request)
+
+
+def _fake(folder: Path) -> Subject:
+    world = make_world(folder)
+    return Subject(world.gateways, a_plan(), world.flink.checkpoint)
+
+
+def _real(request: pytest.FixtureRequest) -> Subject:
+    platform: Platform = request.getfixturevalue("platform")
+    platform.declare("contract", stream_yaml("contract", interval_s=1))
+    plan = platform.plan("contract.warehouse")
+    prepare(platform.gateways, plan, 2)
+
+    def await_checkpoint(job_id: str) -> None:
+        flink = platform.gateways.flink
+        before = flink.checkpoints(job_id).completed
+        wait_for("a checkpoint", lambda: flink.checkpoints(job_id).completed > before or None, 60)
+
+    return Subject(platform.gateways, plan, await_checkpoint)
+
+
+def test_a_job_that_was_never_submitted_is_unknown(subject: Subject) -> None:
+    assert subject.gateways.flink.job(uuid.uuid4().hex) is None
+
+
+def test_a_second_job_of_the_same_id_is_a_duplicate_and_cancel_retains_the_checkpoint(subject: Subject) -> None:
+    job_id = subject.running()
+    assert subject.submit(subject.submission(job_id=job_id)).status == "duplicate"
+    subject.await_checkpoint(job_id)
+    subject.gateways.flink.cancel(job_id, 60)
+    job = subject.gateways.flink.job(job_id)
+    assert job is None or job.state is JobState.CANCELED
+    directory = subject.gateways.checkpoint_directory(subject.plan.route)
+    keys = subject.gateways.objects.keys(checkpoint_prefix(directory, job_id))
+    assert newest_checkpoint(keys, directory, job_id)
+    subject.gateways.flink.cancel(job_id, 60)  # harmless when it is over
+
+
+def test_a_stop_leaves_a_savepoint_whose_id_can_be_read_and_from_which_a_job_starts(subject: Subject) -> None:
+    job_id = subject.running()
+    subject.await_checkpoint(job_id)
+    directory = subject.gateways.savepoint_directory(subject.plan.route, job_id)
+    savepoint = subject.gateways.flink.stop_with_savepoint(job_id, directory, 90)
+    assert savepoint.startswith(directory)
+    (metadata,) = [key for key in subject.gateways.objects.keys(directory) if key.endswith("/_metadata")]
+    assert metadata == f"{savepoint}/_metadata"
+    number = checkpoint_id(subject.gateways.objects.head(metadata, METADATA_HEAD_BYTES))
+    assert number is not None
+    assert number >= 2
+    job = subject.gateways.flink.job(job_id)
+    assert job is not None
+    assert job.state is JobState.FINISHED
+    successor = subject.running(restore_from=savepoint)
+    assert subject.gateways.flink.checkpoints(successor).restored_from == savepoint
+    subject.gateways.flink.cancel(successor, 60)
+
+
+def test_a_start_from_a_savepoint_that_is_not_there_is_refused_and_nothing_runs(subject: Subject) -> None:
+    missing = f"{subject.gateways.savepoint_directory(subject.plan.route, 'none')}/savepoint-none"
+    submission = subject.submission(restore_from=missing)
+    assert subject.submit(submission).status == "refused"
+    job = subject.gateways.flink.job(submission.job_id)
+    assert job is None or job.state.is_terminal
+
+
+def test_slots_are_taken_while_a_job_runs_and_free_afterwards(subject: Subject) -> None:
+    free = subject.gateways.flink.cluster().slots_free
+    job_id = subject.running()
+    assert subject.gateways.flink.cluster().slots_free == free - subject.plan.parallelism
+    subject.gateways.flink.cancel(job_id, 60)
+    wait_for("the slots are free again", lambda: subject.gateways.flink.cluster().slots_free == free or None, 30)

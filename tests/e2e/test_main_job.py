@@ -1,0 +1,196 @@
+"""The main job on real servers: nothing lost, nothing doubled, whatever is done to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow.compute as pc
+import pytest
+
+from assets.compaction.compact import compact_table
+from keystone_platform.control.reconcile import Verdict
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.gateways.dagster_api import PLATFORM_LOCATION, WAREHOUSE_LOCATION, RunStatus
+from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.plan.decide import Act
+from keystone_platform.plan.deployment import Cause, Deployment
+from keystone_platform.plan.submission import Submission
+from tests.e2e.platform import Counted, Platform, stream_yaml, wait_for
+
+pytestmark = pytest.mark.stack
+
+
+def running(verdict: Verdict) -> Deployment:
+    assert verdict.ok, verdict.message
+    assert verdict.deployment is not None
+    return verdict.deployment
+
+
+def exactly(rows: int) -> Counted:
+    return Counted(rows=rows, distinct=rows, gaps=0)
+
+
+@pytest.fixture
+def background() -> Iterator[list[threading.Thread]]:
+    """Threads that a test starts are over before the next one begins."""
+    threads: list[threading.Thread] = []
+    yield threads
+    for thread in threads:
+        thread.join(120)
+
+
+def test_a_killed_task_manager_loses_and_doubles_nothing(
+    platform: Platform, background: list[threading.Thread]
+) -> None:
+    events = 100_000
+    platform.declare("killed", stream_yaml("killed"))
+    running(platform.apply("killed.warehouse"))
+    producing = threading.Thread(
+        target=platform.produce, args=("killed", range(events)), kwargs={"pause_every": 5_000, "pause_s": 0.7}
+    )
+    background.append(producing)
+    producing.start()
+    platform.wait_for_rows("killed", 10_000)
+    assert producing.is_alive(), "the kill has to come in the middle"
+    victim = platform.stack.pid("flink-taskmanager")
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    producing.join(120)
+    assert platform.wait_for_rows("killed", events, 180) == exactly(events)
+
+    table = IcebergLake(platform.settings).load("tests.killed").scan().to_arrow()
+    assert sorted(table["n"].to_pylist()) == list(range(events))
+    assert pc.count_distinct(table["_guid"]).as_py() == events
+    after = platform.gateways.flink.job(platform.latest("killed.warehouse").job_id)
+    assert after is not None
+    assert after.is_running
+
+
+def test_a_changed_filter_goes_through_a_savepoint_and_is_right_before_and_after(platform: Platform) -> None:
+    platform.declare("filtered", stream_yaml("filtered", where="country = 'US'"))
+    first = running(platform.apply("filtered.warehouse"))
+    platform.produce("filtered", range(4_000))
+    platform.wait_for_rows("filtered", 1_000)
+    platform.declare("filtered", stream_yaml("filtered", where="country in ('BR', 'DE') and n >= 5000"))
+    second = running(platform.apply("filtered.warehouse"))
+    assert (second.cause, second.restore_from is not None) == (Cause.UPGRADE, True)
+    platform.produce("filtered", range(4_000, 8_000))
+    expected = [n for n in range(4_000) if n % 4 == 0] + [n for n in range(5_000, 8_000) if n % 4 in (1, 2)]
+    platform.wait_for_rows("filtered", len(expected))
+    landed = [n for (n,) in platform.rows("filtered", "SELECT n FROM t ORDER BY n")]
+    assert landed == expected
+    assert platform.gateways.flink.checkpoints(second.job_id).restored_from == second.restore_from
+    assert running(platform.apply("filtered.warehouse")).epoch == second.epoch
+    assert first.epoch + 1 == second.epoch
+
+
+def test_the_committer_is_sink_v2_since_v1_loses_rows(platform: Platform) -> None:
+    platform.declare("filtered", stream_yaml("filtered", where="country in ('BR', 'DE') and n >= 5000"))
+    deployment = running(platform.apply("filtered.warehouse"))
+    names = platform.vertices(deployment.job_id)
+    assert any("Sink pre-commit aggregator" in name for name in names), names
+    assert any("Committer" in name for name in names), names
+
+
+def test_an_invalid_yaml_is_refused_and_the_running_router_goes_on(platform: Platform) -> None:
+    platform.declare("steady", stream_yaml("steady"))
+    first = running(platform.apply("steady.warehouse"))
+    platform.declare("steady", stream_yaml("steady", where="contry = 'US'"))
+    with pytest.raises(InvalidSpec, match=r"steady\.yaml:\d+: routes\[0\]\.filter: .*contry") as refused:
+        platform.apply("steady.warehouse")
+    assert "country" in str(refused.value)
+    platform.produce("steady", range(1_000))
+    assert platform.wait_for_rows("steady", 1_000) == exactly(1_000)
+    assert platform.latest("steady.warehouse") == first
+    platform.declare("steady", stream_yaml("steady"))
+
+
+def test_a_reader_sees_each_row_once_at_every_moment_of_a_compaction(
+    platform: Platform, background: list[threading.Thread]
+) -> None:
+    platform.declare("compacted", stream_yaml("compacted", interval_s=1))
+    running(platform.apply("compacted.warehouse"))
+    producing = threading.Thread(
+        target=platform.produce, args=("compacted", range(30_000)), kwargs={"pause_every": 1_000, "pause_s": 0.8}
+    )
+    background.append(producing)
+    producing.start()
+    platform.wait_for_rows("compacted", 3_000)
+
+    seen: list[Counted] = []
+    reading_ends = threading.Event()
+
+    def read() -> None:
+        while not reading_ends.is_set():
+            seen.append(platform.counted("compacted"))
+
+    reading = threading.Thread(target=read)
+    background.append(reading)
+    reading.start()
+    lake = IcebergLake(platform.settings)
+    reports = []
+    while producing.is_alive():
+        reports += compact_table(lake, "tests.compacted")
+    producing.join()
+    platform.wait_for_rows("compacted", 30_000)
+    reports += compact_table(lake, "tests.compacted")
+    reading_ends.set()
+    reading.join(60)
+
+    assert len([report for report in reports if report.snapshot_id]) >= 2, "it has to collide with the router's commits"
+    assert len(seen) >= 5
+    assert [counted for counted in seen if counted.rows != counted.distinct] == []
+    assert [counted.rows for counted in seen] == sorted(counted.rows for counted in seen)
+    assert platform.counted("compacted") == exactly(30_000)
+    assert Counter(n for (n,) in platform.rows("compacted", "SELECT n FROM t")) == Counter(range(30_000))
+
+
+def test_a_second_copy_of_a_router_is_refused_by_the_cluster(platform: Platform) -> None:
+    deployment = running(platform.apply("steady.warehouse"))
+    copy = Submission(
+        plan=deployment.plan,
+        epoch=deployment.epoch,
+        job_id=deployment.job_id,
+        restore_from=None,
+        checkpoint_directory=platform.gateways.checkpoint_directory(deployment.route),
+    )
+    (outcome,) = platform.gateways.submitter.submit([copy])
+    assert outcome.status == "duplicate"
+
+
+def test_a_router_cancelled_behind_dagsters_back_is_redeployed_from_its_checkpoint(platform: Platform) -> None:
+    first = running(platform.apply("healed.warehouse"))
+    platform.produce("healed", range(5_000))
+    platform.wait_for_rows("healed", 5_000)
+    platform.gateways.flink.cancel(first.job_id, 60)
+    platform.produce("healed", range(5_000, 7_000))
+
+    def redeployed() -> Deployment | None:
+        latest = platform.latest("healed.warehouse")
+        return latest if latest.epoch > first.epoch and latest.outcome else None
+
+    second = wait_for("the sensor has the router redeployed", redeployed, 180)
+    assert second.cause is Cause.REDEPLOY
+    assert second.restore_from is not None
+    assert f"/{first.job_id}/chk-" in second.restore_from
+    assert platform.wait_for_rows("healed", 7_000) == exactly(7_000)
+
+
+def test_a_run_launched_over_graphql_deploys_a_router(platform: Platform) -> None:
+    assert [(item.name, item.loaded, item.error) for item in platform.dagster.locations()] == [
+        (PLATFORM_LOCATION, True, ""),
+        (WAREHOUSE_LOCATION, True, ""),
+    ]
+    run = platform.dagster.launch_assets(PLATFORM_LOCATION, [["router", "launched", "warehouse"]])
+    assert platform.dagster.wait(run, 180) is RunStatus.SUCCESS, platform.dagster.failures(run)
+    deployment = platform.latest("launched.warehouse")
+    job = platform.gateways.flink.job(deployment.job_id)
+    assert job is not None
+    assert job.is_running
+    assert platform.apply("launched.warehouse").action.act is Act.NOTHING
+    platform.produce("launched", range(500))
+    assert platform.wait_for_rows("launched", 500) == exactly(500)
