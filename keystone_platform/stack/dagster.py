@@ -51,7 +51,6 @@ def dagster_servers(home: Home, ports: Ports, streams: Path, needs: tuple[str, .
             url=url,
             port=ports.dagster,
             needs=needs,
-            start_timeout_s=240,
         ),
         Server(
             name=DAGSTER_DAEMON,
@@ -61,7 +60,6 @@ def dagster_servers(home: Home, ports: Ports, streams: Path, needs: tuple[str, .
             environment=environment,
             # the first of the two makes the databases; both at once fail on each other's tables
             needs=(*needs, DAGSTER_WEBSERVER),
-            start_timeout_s=240,
         ),
     )
 

@@ -40,5 +40,5 @@ class Server:
     url: str = ""
     port: int | None = None
     needs: tuple[str, ...] = ()
-    start_timeout_s: float = 120
+    start_timeout_s: float = 300
     stop_timeout_s: int = 30
