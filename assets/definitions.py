@@ -22,5 +22,6 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=[*(landed_asset(route) for route in routes), *(compacted_asset(route) for route in routes)],
         sensors=[landing_sensor(routes), compaction_sensor(routes)] if routes else [],
+        executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"warehouse": WarehouseResource()},
     )

@@ -26,5 +26,6 @@ def defs() -> dg.Definitions:
         assets=[*topics, *routers],
         jobs=lifecycle_jobs(planned.goals),
         sensors=[health_sensor(list(planned.goals))] if planned.goals else [],
+        executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"keystone": KeystoneResource()},
     )
