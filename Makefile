@@ -52,3 +52,7 @@ test: setup ## All tests, on the real stack (about 15 minutes on 2 cores)
 .PHONY: test-fast
 test-fast: setup ## Tests that need no server (under a minute)
 	@$(BIN)/python -m pytest -q -m "not stack" tests
+
+.PHONY: demo
+demo: setup ## The whole way on real servers: EVENTS=200000, EXIT=1 to stop at the end, JSON=1 for programs
+	@$(BIN)/keystone demo $(if $(EVENTS),--events $(EVENTS)) $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(JSON)),--json)

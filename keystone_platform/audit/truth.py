@@ -67,47 +67,53 @@ class RouteTruth:
         return not (self.lost or self.duplicated or self.unexpected)
 
 
-def source_range(settings: Settings, plan: RouterPlan, start: Mapping[int, int] | None = None) -> Offsets:
-    """Return the topic's range from `start` (default: the oldest record) to its end now.
-
-    A partition that `start` does not name is taken from its oldest record: it was added later.
-    """
-    offsets = ConfluentKafka(settings.kafka).offsets(plan.source.topic)
-    wanted = start or {}
-    begin = {part: max(oldest, wanted.get(part, oldest)) for part, oldest in offsets.begin.items()}
-    return Offsets(begin=begin, end=offsets.end)
-
-
 def audit_route(settings: Settings, plan: RouterPlan, start_offsets: Mapping[int, int] | None = None) -> RouteTruth:
     """Read a route's events from `start_offsets` to the topic's end, decide what should become of each, and look.
 
-    Uses nothing that routers use: another decoder, the filter in DuckDB, the identities in the sink. A row's identity
-    is (_topic, _partition, _offset); an event's in a Kafka sink is its guid, so events without one are not found there.
-    Blocks for about 20 s for a million events; holds some 100 bytes for each. Rows that land meanwhile may be missed:
-    wait until the route has caught up.
+    A partition that `start_offsets` does not name is read from its oldest record. Uses nothing that routers use:
+    another decoder, the filter in DuckDB, the identities in the sink. A row is known by (_topic, _partition, _offset);
+    an event in a Kafka sink by its guid, so events without one are not found there. Blocks for about 20 s for a
+    million events; holds some 100 bytes for each. Rows that land meanwhile may be missed: wait until the route has
+    caught up.
 
     Raises:
         Transient, Terminal: Kafka, catalog or object store do not answer, or refuse.
     """
-    return RouteAudit(settings, plan, source_range(settings, plan, start_offsets)).truth()
+    audit = RouteAudit(settings, plan, start_offsets)
+    audit.catch_up()
+    return audit.truth()
 
 
 class RouteAudit:
-    """An audit of one route and one range, for callers that look at the sink more than once.
+    """An audit of one route for callers that look more than once, while events still come.
 
-    What should become of the events is found once, on creation; `expected_rows` and `landed_rows` are for progress.
+    The events of the range are those from `start_offsets` up to where the topic ended at the last `catch_up`.
     """
 
-    def __init__(self, settings: Settings, plan: RouterPlan, span: Offsets) -> None:
+    def __init__(self, settings: Settings, plan: RouterPlan, start_offsets: Mapping[int, int] | None = None) -> None:
+        self.plan = plan
         self._settings = settings
-        self._plan = plan
-        self._span = span
+        self._kafka = ConfluentKafka(settings.kafka)
+        self._start = start_offsets or {}
+        self._span = Offsets(begin={}, end={})
         self._session = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._session.execute("SET timezone = 'UTC'")
         create_expected(self._session)
-        expectation = Expectation(self._session, plan)
-        for records in read_records(settings.kafka, plan.source.topic, span):
-            expectation.add(records)
+        self._expectation = Expectation(self._session, plan)
+
+    def catch_up(self) -> None:
+        """Read the events that came since the last call and decide what should become of each."""
+        topic = self._kafka.offsets(self.plan.source.topic)
+        first = {part: max(oldest, self._start.get(part, oldest)) for part, oldest in topic.begin.items()}
+        begin = {**first, **self._span.begin}
+        unread = Offsets(begin={**begin, **self._span.end}, end=topic.end)
+        for records in read_records(self._settings.kafka, self.plan.source.topic, unread):
+            self._expectation.add(records)
+        self._span = Offsets(begin=begin, end=topic.end)
+
+    def produced(self) -> int:
+        """Return how many events the range has."""
+        return self._count("SELECT count(*) FROM expected")
 
     def expected_rows(self) -> int:
         """Return how many rows the sink should have of the range."""
@@ -132,7 +138,7 @@ class RouteAudit:
         self._read_sink()
         self._read_dead_letters()
         (counts,) = self._session.execute(_COUNTS).fetchall()
-        return RouteTruth(self._plan.route, *counts)
+        return RouteTruth(self.plan.route, *counts)
 
     def _count(self, query: str) -> int:
         row = self._session.execute(query).fetchone()
@@ -140,7 +146,7 @@ class RouteAudit:
 
     def _read_sink(self) -> None:
         self._session.execute('CREATE OR REPLACE TABLE landed (part INTEGER, "offset" BIGINT)')
-        target = self._plan.target
+        target = self.plan.target
         if isinstance(target, WarehouseTarget):
             self._keep_in_range("landed", self._table_identities(target.table))
         else:
@@ -153,12 +159,12 @@ class RouteAudit:
             lowest = min(self._span.begin.values(), default=0)
             found = session.execute(
                 f'SELECT _partition AS part, "_offset" AS "offset" FROM {table} WHERE _topic = ? AND "_offset" >= ?',
-                [self._plan.source.topic, lowest],
+                [self.plan.source.topic, lowest],
             )
             return found.to_arrow_table()
 
     def _read_target_topic(self, topic: str) -> None:
-        offsets = ConfluentKafka(self._settings.kafka).offsets(topic)
+        offsets = self._kafka.offsets(topic)
         for records in read_records(self._settings.kafka, topic, offsets):
             guids = [(record.headers.get(envelope.CE_ID) or b"").decode("utf-8", "replace") for record in records]
             self._session.register("batch", pa.table({"guid": pa.array(guids, pa.string())}))
@@ -167,10 +173,10 @@ class RouteAudit:
 
     def _read_dead_letters(self) -> None:
         self._session.execute('CREATE OR REPLACE TABLE dead (part INTEGER, "offset" BIGINT)')
-        topic = self._plan.dead_letter_topic
-        offsets = ConfluentKafka(self._settings.kafka).offsets(topic)
+        topic = self.plan.dead_letter_topic
+        offsets = self._kafka.offsets(topic)
         for records in read_records(self._settings.kafka, topic, offsets):
-            self._keep_in_range("dead", _identities(list(_origins(records, self._plan))))
+            self._keep_in_range("dead", _identities(list(_origins(records, self.plan))))
         # written at least once, so a repeated dead letter is no loss and no duplicate
         self._session.execute("CREATE OR REPLACE TABLE dead AS SELECT DISTINCT * FROM dead")
 
