@@ -19,6 +19,7 @@ from pyiceberg.exceptions import (
     UnauthorizedError,
 )
 from pyiceberg.table import Table
+from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -49,10 +50,11 @@ TABLE_PROPERTIES = {
     "write.metadata.metrics.default": "truncate(16)",
     "history.expire.max-snapshot-age-ms": str(24 * 60 * 60 * 1000),
     "history.expire.min-snapshots-to-keep": "50",
-    # the router's committer and compaction collide: each tries again for minutes rather than failing a job
-    "commit.retry.num-retries": "20",
+    # the router's committer and compaction collide: each tries again for a minute rather than failing a job; waiting
+    # long helps nobody, since the other one comes back every few seconds
+    "commit.retry.num-retries": "30",
     "commit.retry.min-wait-ms": "100",
-    "commit.retry.max-wait-ms": "10000",
+    "commit.retry.max-wait-ms": "2000",
     "commit.retry.total-timeout-ms": "600000",
     # compaction replaces named files, so rows appended meanwhile are no conflict; pyiceberg's default says they are
     "write.delete.isolation-level": "snapshot",
@@ -64,6 +66,9 @@ EVOLUTION_ATTEMPTS = 5
 
 FLINK_JOB_ID = "flink.job-id"
 """Key in a snapshot's summary where Iceberg's Flink sink names the job that committed."""
+
+_REFUSALS = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "NO_SUCH_BUCKET")
+"""What pyarrow's S3 errors say when the server refuses; they have no type or code for it."""
 
 PROMPT_S3 = {"s3.connect-timeout": "5", "s3.request-timeout": "30"}
 """Seconds; a client waits no longer for an S3 that does not answer. The settings' own values win."""
@@ -218,7 +223,7 @@ class IcebergLake:
         except SQLAlchemyError as error:
             message = f"the catalog's database does not answer: {type(error).__name__}"
             raise Transient(message, mend="See `catalog.uri` of the settings.") from error
-        except RESTError as error:
+        except (RESTError, RequestException) as error:
             message = f"the catalog does not answer: {type(error).__name__}"
             raise Transient(message, mend="See `catalog.uri` of the settings.") from error
         except CommitFailedException as error:
@@ -240,7 +245,7 @@ class IcebergLake:
     def _refused(self) -> Terminal:
         key = self._properties.get("s3.access-key-id", "none")
         message = f"the warehouse's server refuses access (endpoint {self._endpoint}, access key id {key})"
-        mend = "Check `s3.access-key-id`, `s3.secret-access-key` and the bucket's policy in the settings."
+        mend = "Check `s3.access-key-id`, `s3.secret-access-key`, and that the bucket exists and lets this key in."
         return Terminal(message, mend=mend)
 
     @retry(
@@ -312,5 +317,4 @@ def _apply(table: Table, needed: Evolution) -> None:
 
 
 def _is_refusal(error: OSError) -> bool:
-    """Whether an S3 error of pyarrow is a refusal: it has no type or code for that, only this text."""
-    return any(sign in str(error) for sign in ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE"))
+    return any(sign in str(error) for sign in _REFUSALS)

@@ -1,0 +1,86 @@
+"""Which files are merged and which hours are due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assets.compaction.select import InputFile, Policy, choose_files, due_hours, is_due
+from keystone_platform.gateways.iceberg_files import HourTotals
+
+TEN = datetime(2026, 11, 1, 10, tzinfo=UTC)
+POLICY = Policy(min_files=5, small_bytes=100, group_bytes=250, quiet=timedelta(minutes=5), settled=timedelta(hours=1))
+
+
+def files(*sizes: int) -> list[InputFile]:
+    return [InputFile(f"f{number}", size) for number, size in enumerate(sizes)]
+
+
+def test_large_files_are_left_alone() -> None:
+    assert choose_files(files(100, 40, 5000, 50), POLICY) == (tuple(files(0, 40, 0, 50)[i] for i in (1, 3)),)
+
+
+@pytest.mark.parametrize("sizes", [(), (10,), (500,), (500, 10, 600)])
+def test_nothing_is_rewritten_for_less_than_two_small_files(sizes: tuple[int, ...]) -> None:
+    assert choose_files(files(*sizes), POLICY) == ()
+
+
+def test_no_group_exceeds_its_bytes_and_no_file_is_in_two() -> None:
+    chosen = choose_files(files(*[90] * 9), POLICY)
+    assert all(sum(file.bytes for file in group) <= POLICY.group_bytes for group in chosen)
+    paths = [file.path for group in chosen for file in group]
+    assert len(paths) == len(set(paths)) == 8  # the ninth is alone
+
+
+def hour(small: int, changed: timedelta | None, start: datetime = TEN) -> HourTotals:
+    """An hour whose last commit was so long after its end."""
+    changed_at = None if changed is None else start + timedelta(hours=1) + changed
+    return HourTotals(start, rows=10, files=small, bytes=10, small_files=small, changed_at=changed_at)
+
+
+def after_end(minutes: float) -> datetime:
+    return TEN + timedelta(hours=1, minutes=minutes)
+
+
+def test_an_open_hour_is_never_due() -> None:
+    assert not is_due(hour(1000, timedelta(minutes=-30)), TEN + timedelta(minutes=59), POLICY)
+
+
+def test_an_hour_is_due_once_it_is_over_and_quiet() -> None:
+    assert not is_due(hour(5, timedelta(0)), after_end(4), POLICY)
+    assert is_due(hour(5, timedelta(0)), after_end(5), POLICY)
+
+
+def test_late_events_make_an_old_hour_due_again_when_they_have_settled() -> None:
+    late = hour(6, timedelta(days=3))
+    assert not is_due(late, TEN + timedelta(days=3, hours=1, minutes=4), POLICY)
+    assert is_due(late, TEN + timedelta(days=3, hours=1, minutes=5), POLICY)
+
+
+def test_few_late_files_are_not_left_for_ever() -> None:
+    two = hour(2, timedelta(minutes=10))
+    assert not is_due(two, after_end(69), POLICY)
+    assert is_due(two, after_end(70), POLICY)
+
+
+def test_a_trickle_of_late_events_does_not_rewrite_the_hour_at_each_look() -> None:
+    assert not is_due(hour(2, timedelta(hours=8)), after_end(8 * 60 + 6), POLICY)
+
+
+def test_a_compacted_hour_is_not_due_again() -> None:
+    assert not is_due(hour(1, timedelta(0)), TEN + timedelta(days=30), POLICY)
+
+
+def test_an_hour_whose_snapshots_expired_is_settled() -> None:
+    assert is_due(hour(2, None), TEN + timedelta(days=30), POLICY)
+
+
+def test_rows_without_a_time_are_no_hour() -> None:
+    assert not is_due(HourTotals(None, files=9, small_files=9), TEN, POLICY)
+
+
+def test_the_hour_with_most_small_files_comes_first() -> None:
+    start = [TEN + timedelta(hours=number) for number in range(3)]
+    totals = [hour(small, None, when) for small, when in zip((6, 9, 7), start, strict=True)]
+    assert [total.small_files for total in due_hours(totals, TEN + timedelta(days=1), POLICY)] == [9, 7, 6]
