@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.settings import home_folder, load_settings, streams_folder
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from keystone_platform.stack.embedded import EmbeddedStack
 
 _TURN_S = 3600.0
+
+_PLAIN_WIDTH = 200
+"""Columns where nobody watches."""
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +42,7 @@ def demo(
 
     Starts the stack, deploys the routers through Dagster, produces, waits until all is landed, compacts, queries, and
     counts what is lost or duplicated: exit status 1 if anything is. Then the stack stays up until Ctrl-C. A stack that
-    was up before stays up after.
+    was up before stays up after, and so does one on which the demonstration failed, unless --exit is given.
     """
     from rich.console import Console
 
@@ -46,9 +51,13 @@ def demo(
     clock = SystemClock()
     started = clock.now().timestamp()
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console = Console(stderr=as_json, width=_PLAIN_WIDTH)
     stack = EmbeddedStack(home_folder(os.environ), streams=streams_folder(os.environ))
     was_up = stack.supervisor_pid() is not None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else nobody would stop the servers
     settings = _start(stack, console)
+    stays_up = was_up
     try:
         truth = _run(settings, events, started, console)
         if as_json:
@@ -58,8 +67,11 @@ def demo(
             console.print(f"\n[bold {'green' if truth.is_good else 'red'}]{truth}[/]", highlight=False, soft_wrap=True)
         if not exit_after and not was_up:
             _wait_for_ctrl_c(console)
+    except KeystoneError:
+        stays_up = was_up or not exit_after  # for those who want to look
+        raise
     finally:
-        if not was_up:
+        if not stays_up:
             console.print("Stopping the stack; its data stays. Again: keystone up", highlight=False)
             stack.down()
     if not truth.is_good:

@@ -39,7 +39,7 @@ def deploy(dagster: DagsterApi, plans: Sequence[RouterPlan], console: Console) -
     from keystone_platform.defs.keys import router_key
 
     run = dagster.launch_assets(PLATFORM_LOCATION, [router_key(plan.route).path for plan in plans])
-    console.print(f"  launched {dagster.run_url(run)}", markup=False)
+    console.print(f"  launched {dagster.run_url(run)}", markup=False, soft_wrap=True)
     _succeed(dagster, [run], DEPLOY_TIMEOUT_S)
 
 
@@ -58,7 +58,8 @@ def compact(dagster: DagsterApi, hours: Mapping[str, Collection[datetime]], cons
     for hour in sorted({hour for touched in hours.values() for hour in touched}):
         keys = [compacted_key(*route.split(".", 1)).path for route, touched in hours.items() if hour in touched]
         runs.append(dagster.launch_assets(WAREHOUSE_LOCATION, keys, hour.strftime(PARTITION_FORMAT)))
-        console.print(f"  launched {dagster.run_url(runs[-1])} for {hour:%Y-%m-%d %H}:00", markup=False)
+        launched = f"  launched {dagster.run_url(runs[-1])} for {hour:%Y-%m-%d %H}:00"
+        console.print(launched, markup=False, soft_wrap=True)
     _succeed(dagster, runs, COMPACT_TIMEOUT_S)
 
 

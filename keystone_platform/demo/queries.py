@@ -39,7 +39,8 @@ LIMIT 8""",
     Query(
         "What did the impressions of each hour earn?",
         "events.ad_impressions",
-        """SELECT date_trunc('hour', _time) AS hour, placement.page AS page, count(*) AS impressions,
+        """SELECT strftime(date_trunc('hour', _time), '%d %b %H:%M') AS hour, placement.page AS page,
+       count(*) AS impressions,
        round(avg(is_viewable::INT) * 100, 1) AS viewable_percent, round(sum(price_usd), 2) AS usd
 FROM events.ad_impressions
 GROUP BY ALL
@@ -48,7 +49,7 @@ LIMIT 12""",
     ),
 )
 
-_ANY = """SELECT date_trunc('hour', _time) AS hour, _app AS app, count(*) AS rows,
+_ANY = """SELECT strftime(date_trunc('hour', _time), '%d %b %H:%M') AS hour, _app AS app, count(*) AS rows,
        count(DISTINCT _guid) AS distinct_guids
 FROM {table}
 GROUP BY ALL

@@ -117,17 +117,16 @@ class Demo:
                 watched.look()
             now = self._now()
             total = sum(watched.audit.produced() for watched in watches)
-            landed = sum(watched.landed + watched.dead for watched in watches)
+            landed, dead = sum(watched.landed for watched in watches), sum(watched.dead for watched in watches)
             behind = sum(watched.behind for watched in watches)
             rate = (total - produced) / max(now - looked_at, 0.001) if produced or sending else 0
-            progress.show(
-                f"  {now - self._started:4.0f} s  produced {total:,} ({rate:,.0f}/s)  landed {landed:,}  lag {behind:,}"
-            )
+            counts = f"produced {total:,} ({rate:,.0f}/s)  landed {landed:,}  dead {dead:,}  lag {behind:,}"
+            progress.show(f"  {now - self._started:4.0f} s  {counts}")
             produced, looked_at = total, now
             if (sending and sending.is_done) or (not sending and not behind):
                 return
-            if landed != seen:
-                seen, changed_at = landed, now
+            if landed + dead != seen:
+                seen, changed_at = landed + dead, now
             elif not sending and now - changed_at > STALL_S:
                 self._warn(self._stalled(watches))
                 return

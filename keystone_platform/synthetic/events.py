@@ -63,7 +63,7 @@ def synthetic_events(stream: StreamSpec, clock: Clock, mix: Mix | None = None) -
     random = Random(f"{mix.seed}/{stream.stream}")
     schema = stream.fields or Struct(())
     field = _varied_field(schema)
-    templates = [_template(schema, field, mix.size_bytes, random) for _ in range(TEMPLATES)]
+    templates = [_template(schema, field, clock.now(), mix.size_bytes, random) for _ in range(TEMPLATES)]
     sequence = 0
     while True:
         sequence += 1
@@ -82,8 +82,8 @@ def _varied_field(schema: Struct) -> Field | None:
     return next((field for field in whole if field.name.endswith("_id")), None)
 
 
-def _template(schema: Struct, varied: Field | None, size_bytes: int, random: Random) -> _Template:
-    document: dict[str, JsonValue] = draw_struct(schema, random)
+def _template(schema: Struct, varied: Field | None, now: datetime, size_bytes: int, random: Random) -> _Template:
+    document: dict[str, JsonValue] = draw_struct(schema, now, random)
     document[varied.name if varied else "nonce"] = _VARIED
     # to the end, so that a payload that was cut is broken after the fields that routers read
     document |= {"client": draw_context(random), "sequence": _SEQUENCE}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from keystone_platform.spec.types import Field, Scalar, Struct
@@ -13,15 +13,13 @@ JsonValue = str | int | float | bool | None | dict[str, "JsonValue"]
 
 _Draw = Callable[[Random], JsonValue]
 
-_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-
 
 def _weighted(weights: Mapping[str, int]) -> _Draw:
     names, counts = list(weights), list(weights.values())
     return lambda random: random.choices(names, counts)[0]
 
 
-def _one_of(values: Sequence[str | int]) -> _Draw:
+def _one_of(values: Sequence[str | float]) -> _Draw:
     return lambda random: random.choice(values)
 
 
@@ -58,16 +56,22 @@ BY_NAME: Mapping[str, _Draw] = {
     "app_version": _one_of(("8.41.0", "8.41.1", "8.42.0", "8.43.0-beta2")),
     "auction_id": _hexadecimal(24),
     "bid": _money(2.5),
-    "bitrate_kbps": _one_of((235, 750, 1750, 3000, 5800, 16_000)),
+    "bitrate_kbps": _one_of((235.0, 750.0, 1750.0, 3000.0, 5800.0, 16_000.0)),
     "browser": _weighted({"chrome": 60, "safari": 25, "firefox": 10, "edge": 5}),
     "campaign_id": _whole(500, 799),
-    "code": _weighted({"M7111": 40, "N8156": 25, "U7361": 15, "D5002": 10, "F7701": 10}),
+    "creative_id": _whole(40_000, 41_500),
+    "code": _one_of((1011, 2100, 3016, 4027, 5003, 5010, 7111, 7361, 8156)),
     "country": _weighted({"US": 40, "BR": 15, "IN": 12, "DE": 8, "FR": 8, "JP": 7, "MX": 6, "NG": 4}),
+    "duration_ms": _long_tailed(1_500_000),
     "currency": _weighted({"USD": 70, "EUR": 20, "BRL": 10}),
     "error_code": _weighted({"M7111": 40, "N8156": 25, "U7361": 15, "D5002": 10, "F7701": 10}),
+    "impression_id": _hexadecimal(24),
+    "is_viewable": lambda random: random.random() < 0.7,
+    "memory_mb": _one_of((1024, 2048, 3072, 4096, 8192, 12_288)),
+    "position": _whole(1, 8),
     "http_status": _one_of((400, 401, 403, 404, 429, 500, 502, 503, 504)),
     "language": _weighted({"en": 50, "pt": 15, "hi": 10, "de": 8, "fr": 8, "ja": 7}),
-    "level": _weighted({"error": 70, "warning": 25, "fatal": 5}),
+    "level": _weighted({"debug": 5, "info": 25, "warning": 30, "error": 37, "fatal": 3}),
     "message": _one_of(_MESSAGES),
     "model": _weighted({"AFTKA": 20, "SM-S921B": 25, "iPhone16,2": 30, "QN65Q80C": 15, "CFI-2000": 10}),
     "os": _weighted({"android": 35, "ios": 25, "tizen": 15, "webos": 10, "windows": 15}),
@@ -77,7 +81,7 @@ BY_NAME: Mapping[str, _Draw] = {
     "price": _money(1.8),
     "price_usd": _money(1.8),
     "session_id": _hexadecimal(16),
-    "severity": _weighted({"error": 70, "warning": 25, "fatal": 5}),
+    "severity": _weighted({"debug": 5, "info": 25, "warning": 30, "error": 37, "fatal": 3}),
     "status": _weighted({"ok": 92, "failed": 5, "cancelled": 3}),
     "title_id": _whole(70_000_000, 70_002_000),
     "trace_id": _hexadecimal(32),
@@ -106,8 +110,6 @@ _BY_TYPE: Mapping[Scalar, _Draw] = {
     Scalar.BIGINT: _whole(0, 10_000_000),
     Scalar.FLOAT: lambda random: round(random.random() * 100, 3),
     Scalar.DOUBLE: lambda random: round(random.random() * 100, 6),
-    Scalar.DATE: lambda random: (_EPOCH + timedelta(days=random.randrange(300))).date().isoformat(),
-    Scalar.TIMESTAMP: lambda random: f"{_EPOCH + timedelta(seconds=random.randrange(20_000_000)):%Y-%m-%dT%H:%M:%SZ}",
 }
 
 _KINDS: Mapping[Scalar, type] = {
@@ -123,22 +125,25 @@ NULL_SHARE = 0.01
 """Fields that are null or missing: real events have them."""
 
 
-def draw_struct(struct: Struct, random: Random) -> dict[str, JsonValue]:
-    """Return an object of that schema; now and then a field is null or missing."""
+def draw_struct(struct: Struct, now: datetime, random: Random) -> dict[str, JsonValue]:
+    """Return an object of that schema; now and then a field is null or missing. Times are of the half hour before."""
     drawn: dict[str, JsonValue] = {}
     for field in struct.fields:
         fate = random.random()
         if fate >= NULL_SHARE:
-            drawn[field.name] = draw_field(field, random)
+            drawn[field.name] = draw_field(field, now, random)
         elif fate >= NULL_SHARE / 2:
             drawn[field.name] = None
     return drawn
 
 
-def draw_field(field: Field, random: Random) -> JsonValue:
+def draw_field(field: Field, now: datetime, random: Random) -> JsonValue:
     """Return a value of the field's type."""
     if isinstance(field.type, Struct):
-        return draw_struct(field.type, random)
+        return draw_struct(field.type, now, random)
+    if field.type in (Scalar.TIMESTAMP, Scalar.DATE):
+        time = now - timedelta(seconds=random.random() * 1800)
+        return f"{time:%Y-%m-%dT%H:%M:%S.%fZ}" if field.type is Scalar.TIMESTAMP else f"{time:%Y-%m-%d}"
     suffix = next((draw for end, draw in BY_SUFFIX.items() if field.name.endswith(end)), None)
     for draw in (BY_NAME.get(field.name), suffix):
         value = draw(random) if draw else None
