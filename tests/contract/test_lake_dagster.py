@@ -1,0 +1,133 @@
+"""The warehouse's code location: it loads without any server, and says what a stranger needs to see."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+from assets import keys
+from assets.compaction.compact import compact_hour
+from assets.definitions import defs
+from assets.due import compaction_sensor
+from assets.resource import WarehouseResource
+from assets.routes import warehouse_routes
+from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
+from keystone_platform.spec.loader import load_streams_leniently
+from tests.contract.lake_tables import TEN, lake_with_table, land, local_settings
+
+STREAM = """
+stream: playback
+owner: team:player
+schema: {user_id: bigint, device: {os: string}}
+routes:
+  - sink: {warehouse: {table: events.playback}}
+    select: [user_id]
+  - sink: {kafka: {topic: playback.copy}}
+"""
+
+LANDED = dg.AssetKey(["landed", "playback"])
+COMPACTED = dg.AssetKey(["compacted", "playback"])
+
+
+@pytest.fixture
+def location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
+    (tmp_path / "streams").mkdir()
+    (tmp_path / "streams" / "playback.yaml").write_text(STREAM)
+    (tmp_path / "streams" / "broken.yaml").write_text("stream: [")
+    monkeypatch.setenv(STREAMS_VARIABLE, str(tmp_path / "streams"))
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(tmp_path / "settings.json"))
+    return defs()
+
+
+@pytest.fixture
+def lake(location: dg.Definitions, tmp_path: Path) -> IcebergLake:
+    (tmp_path / "settings.json").write_text(local_settings(tmp_path).model_dump_json())
+    return lake_with_table(tmp_path)[0]
+
+
+def test_it_loads_with_no_settings_and_no_server_and_a_broken_file_hides_nothing_else(location: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(location)
+    specs = {spec.key: spec for spec in location.resolve_all_asset_specs()}
+    assert {LANDED, COMPACTED} <= set(specs)
+    landed = specs[LANDED]
+    assert [dep.asset_key.path for dep in landed.deps] == [["router", "playback", "warehouse"]]
+    assert landed.owners == ["team:player"]
+    assert landed.kinds == {"iceberg", "parquet", "s3"}
+    assert landed.metadata[keys.TABLE] == "events.playback"
+    columns = [column.name for column in landed.metadata["dagster/column_schema"].columns]
+    assert columns[:2] == ["user_id", "_guid"]
+    assert "dagster/code_references" in landed.metadata
+
+
+def test_sensors_run_by_default_and_are_two_for_the_whole_fleet(location: dg.Definitions) -> None:
+    sensors = list(location.sensors or [])
+    assert sorted(sensor.name for sensor in sensors) == ["compaction_sensor", "landing_sensor"]
+    assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
+
+
+class Tomorrow:
+    """A clock a day ahead: what was written just now has settled."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(days=1)
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+def evaluate(location: dg.Definitions, name: str, cursor: str | None = None) -> SensorExecutionData:
+    return tick(location, location.resolve_sensor_def(name), cursor)
+
+
+def tick(location: dg.Definitions, sensor: dg.SensorDefinition, cursor: str | None = None) -> SensorExecutionData:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"warehouse": WarehouseResource()}, definitions=location
+        )
+        return sensor.evaluate_tick(context)
+
+
+def test_landed_rows_are_reported_once(location: dg.Definitions, lake: IcebergLake) -> None:
+    land(lake.load("events.playback"), range(100), files=2)
+    found = evaluate(location, "landing_sensor")
+    (event,) = found.asset_events
+    assert (event.asset_key, event.partition, event.metadata[keys.ROWS].value) == (LANDED, "2026-11-01-10:00", 100)
+    assert evaluate(location, "landing_sensor", found.cursor).asset_events == []
+
+
+def test_an_hour_waits_until_it_is_quiet_and_gets_one_run_then(
+    location: dg.Definitions, lake: IcebergLake, tmp_path: Path
+) -> None:
+    table = lake.load("events.playback")
+    for number in range(6):
+        land(table, range(number * 10, number * 10 + 10))
+    fresh = evaluate(location, "compaction_sensor")
+    assert fresh.run_requests == []
+    later = compaction_sensor(warehouse_routes(load_streams_leniently(tmp_path / "streams")), clock=Tomorrow())
+    asked = tick(location, later, fresh.cursor)
+    (request,) = asked.run_requests
+    assert (request.partition_key, request.asset_selection) == ("2026-11-01-10:00", [COMPACTED])
+    compact_hour(lake, "events.playback", TEN)
+    done = tick(location, later, asked.cursor)
+    assert done.run_requests == []
+    assert "2026-11-01T10" not in str(done.cursor)
+
+
+def test_servers_that_do_not_answer_fail_no_sensor(location: dg.Definitions, tmp_path: Path) -> None:
+    settings = local_settings(tmp_path)
+    dead = settings.model_copy(update={"catalog": {**settings.catalog, "uri": "sqlite:////nowhere/catalog.db"}})
+    (tmp_path / "settings.json").write_text(dead.model_dump_json())
+    found = evaluate(location, "landing_sensor", '{"tables": {}, "next": "events.playback"}')
+    assert "does not answer" in str(found.skip_message)
+    assert evaluate(location, "compaction_sensor").run_requests == []
+
+
+def test_partitions_and_hours_agree(location: dg.Definitions) -> None:
+    spec = next(spec for spec in location.resolve_all_asset_specs() if spec.key == COMPACTED)
+    assert isinstance(spec.partitions_def, dg.HourlyPartitionsDefinition)
+    assert spec.partitions_def.time_window_for_partition_key("2026-11-01-10:00").start == TEN
