@@ -16,8 +16,6 @@ from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.wiring import connect
 from tests.e2e.platform import Platform, stream_yaml
 
-_SERVERS = ("kafka", "s3", "flink-jobmanager", "flink-taskmanager", "dagster-webserver", "dagster-daemon")
-
 
 @pytest.fixture(scope="session")
 def stack_home() -> Iterator[Path]:
@@ -56,8 +54,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and isinstance(stack, EmbeddedStack):
-        for server in _SERVERS:
-            report.sections.append((f"log of {server}", stack.tail(server)))
+        for server in stack.status():
+            report.sections.append((f"log of {server.name}", stack.tail(server.name)))
     return report
 
 

@@ -1,7 +1,10 @@
-"""The embedded Dagster: webserver and daemon on the project's workspace.yaml."""
+"""The embedded Dagster: code servers, webserver and daemon on the project's workspace.yaml."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,13 +12,13 @@ from typing import Any
 import httpx
 import yaml
 
+from keystone_platform.errors import Terminal
 from keystone_platform.gateways.flink_home import PROJECT_ROOT
 from keystone_platform.settings import HOME_VARIABLE, SETTINGS_VARIABLE, STREAMS_VARIABLE
+from keystone_platform.stack.code_servers import code_locations, code_server, write_workspace
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.server import DAGSTER_DAEMON, DAGSTER_WEBSERVER, Server
 from keystone_platform.stack.state import HOST, Ports
-
-WORKSPACE = PROJECT_ROOT / "workspace.yaml"
 
 _LOCATIONS = """
 { workspaceOrError { ... on Workspace { locationEntries {
@@ -27,8 +30,9 @@ _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required 
 
 
 def dagster_servers(home: Home, ports: Ports, streams: Path, needs: tuple[str, ...]) -> tuple[Server, ...]:
-    """Return webserver and daemon; none when the project has no workspace. Writes nothing."""
-    if not WORKSPACE.is_file():
+    """Return code servers, webserver and daemon; none when the project has no workspace. Writes nothing."""
+    locations = code_locations(ports)
+    if not locations:
         return ()
     environment = {
         "DAGSTER_HOME": str(home.dagster),
@@ -38,9 +42,13 @@ def dagster_servers(home: Home, ports: Ports, streams: Path, needs: tuple[str, .
         "PYTHONUNBUFFERED": "1",
     }
     url = f"http://{HOST}:{ports.dagster}"
-    webserver = (sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(ports.dagster), "-w", str(WORKSPACE))
-    daemon = (sys.executable, "-m", "dagster._daemon", "run", "-w", str(WORKSPACE))
+    workspace = str(_workspace(home))
+    code = tuple(code_server(location, environment) for location in locations)
+    needs = (*needs, *(server.name for server in code))
+    webserver = (sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(ports.dagster), "-w", workspace)
+    daemon = (sys.executable, "-m", "dagster._daemon", "run", "-w", workspace)
     return (
+        *code,
         Server(
             name=DAGSTER_WEBSERVER,
             command=webserver,
@@ -58,21 +66,42 @@ def dagster_servers(home: Home, ports: Ports, streams: Path, needs: tuple[str, .
             directory=PROJECT_ROOT,
             unready=lambda: _daemon_unready(url),
             environment=environment,
-            # the first of the two makes the databases; both at once fail on each other's tables
-            needs=(*needs, DAGSTER_WEBSERVER),
+            needs=(*needs, DAGSTER_WEBSERVER),  # which tells its heartbeats
         ),
     )
 
 
-def prepare_dagster(home: Home) -> None:
-    """Write the instance's configuration."""
+def prepare_dagster(home: Home, ports: Ports) -> None:
+    """Write the instance's configuration and its workspace."""
     home.dagster.mkdir(parents=True, exist_ok=True)
     (home.dagster / "dagster.yaml").write_text(yaml.safe_dump(_instance(home), sort_keys=False))
+    write_workspace(_workspace(home), code_locations(ports))
+    if not _storage(home).is_dir():
+        _make_databases(home)
+
+
+def _make_databases(home: Home) -> None:
+    """Make the instance's databases before any server does: several at once fail on each other's tables."""
+    command = (sys.executable, "-m", "dagster", "instance", "migrate")
+    environment = {**os.environ, "DAGSTER_HOME": str(home.dagster)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        shutil.rmtree(_storage(home), ignore_errors=True)
+        message = f"Dagster's databases below {home.dagster} could not be made: {ended.stderr.strip()[-300:]}"
+        raise Terminal(message, mend="Is the disk full or the folder not writable? `keystone doctor` checks.")
+
+
+def _storage(home: Home) -> Path:
+    return home.dagster / "storage"
+
+
+def _workspace(home: Home) -> Path:
+    return home.dagster / "workspace.yaml"
 
 
 def _instance(home: Home) -> dict[str, object]:
     return {
-        "storage": {"sqlite": {"base_dir": str(home.dagster / "storage")}},
+        "storage": {"sqlite": {"base_dir": str(_storage(home))}},
         "telemetry": {"enabled": False},
         "concurrency": {"runs": {"max_concurrent_runs": 4}, "pools": {"granularity": "run", "default_limit": 2}},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "poll_interval_seconds": 20},

@@ -197,7 +197,7 @@ class EmbeddedStack:
         prepare_s3(self.home, settings.s3, jars)
         prepare_flink(self.home, state.ports, settings, jars)
         prepare_catalog(self.home, settings)
-        prepare_dagster(self.home)
+        prepare_dagster(self.home, state.ports)
 
     def _choose_state(self) -> StackState:
         remembered = load_state(self.home)

@@ -26,6 +26,8 @@ class Ports(BaseModel):
     flink: int
     flink_rpc: int
     dagster: int
+    code_platform: int
+    code_warehouse: int
 
 
 class StackState(BaseModel):
