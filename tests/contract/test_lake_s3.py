@@ -1,0 +1,130 @@
+"""The warehouse on a real S3 server: objects, refusals, and a materialised hour with its checks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets import keys
+from assets.compacted import compacted_asset
+from assets.resource import WarehouseResource
+from assets.routes import warehouse_routes
+from keystone_platform.errors import InvalidSpec, Terminal, Transient
+from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.gateways.objects import S3ObjectStore, checkpoint_prefix, newest_checkpoint, s3_client
+from keystone_platform.query.answer import ask
+from keystone_platform.settings import Settings
+from keystone_platform.spec.loader import load_streams
+from keystone_platform.stack.embedded import EmbeddedStack
+from tests.contract.lake_tables import TABLE, TEN, land, warehouse_plan
+
+pytestmark = pytest.mark.stack
+
+STREAM = f"""
+stream: playback
+owner: team:player
+schema: {{user_id: bigint}}
+routes:
+  - sink: {{warehouse: {{table: {TABLE}}}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[Settings]:
+    folder = Path(tempfile.mkdtemp(prefix="keystone-s3-"))
+    stack = EmbeddedStack(folder, streams=folder / "streams", usual_ports=False)
+    try:
+        yield stack.up(without=("kafka", "flink", "dagster")).settings
+    finally:
+        stack.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def lake(settings: Settings) -> IcebergLake:
+    lake = IcebergLake(settings)
+    lake.ensure_table(warehouse_plan())
+    return lake
+
+
+def elsewhere(settings: Settings, **s3: str) -> Settings:
+    """The settings with another endpoint or other keys."""
+    catalog = {f"s3.{name.replace('_', '-')}": value for name, value in s3.items()}
+    changed = settings.s3.model_copy(update=s3)
+    return settings.model_copy(update={"s3": changed, "catalog": {**settings.catalog, **catalog}})
+
+
+def test_the_newest_checkpoint_is_found_among_real_keys(settings: Settings) -> None:
+    client = s3_client(settings.s3)
+    objects = S3ObjectStore(client)
+    directory, job = "s3://keystone/flink/playback.warehouse", "a" * 32
+    for name in ("chk-9/_metadata", "chk-10/_metadata", "chk-11/part"):
+        client.put_object(Bucket="keystone", Key=f"flink/playback.warehouse/{job}/{name}", Body=b"x" * 7)
+    listed = objects.keys(checkpoint_prefix(directory, job))
+    assert newest_checkpoint(listed, directory, job) == f"{directory}/{job}/chk-10"
+    assert objects.size(f"{directory}/{job}/chk-10/_metadata") == 7
+    assert objects.size(f"{directory}/{job}/chk-12/_metadata") is None
+    assert objects.delete_prefix(f"{directory}/{job}/chk-9/") == 1
+    assert objects.delete(listed) == 3  # one of them is gone already
+    assert objects.keys(directory) == ()
+    with pytest.raises(InvalidSpec, match="whole bucket"):
+        objects.delete_prefix("s3://keystone/")
+
+
+def test_wrong_keys_are_terminal_everywhere_and_no_secret_is_told(settings: Settings, lake: IcebergLake) -> None:
+    wrong = elsewhere(settings, secret_access_key="canary-secret")
+    for act in (
+        lambda: IcebergLake(wrong).ensure_table(warehouse_plan(table="events.refused")),
+        lambda: IcebergLake(wrong).hours(TABLE),
+        lambda: S3ObjectStore(s3_client(wrong.s3)).keys("s3://keystone/flink"),
+        lambda: ask(wrong.model_copy(update={"catalog": settings.catalog}), f"select * from {TABLE}"),
+    ):
+        with pytest.raises(Terminal, match="refuses access") as caught:
+            act()
+        assert "canary" not in str(caught.value)
+
+
+def test_a_dead_server_is_transient_everywhere(settings: Settings, lake: IcebergLake) -> None:
+    dead = elsewhere(settings, endpoint="http://127.0.0.1:1")
+    for act in (
+        lambda: IcebergLake(dead).ensure_table(warehouse_plan(table="events.unreachable")),
+        lambda: IcebergLake(dead).hours(TABLE),
+        lambda: S3ObjectStore(s3_client(dead.s3)).keys("s3://keystone/flink"),
+        lambda: ask(dead.model_copy(update={"catalog": settings.catalog}), f"select * from {TABLE}"),
+    ):
+        with pytest.raises(Transient):
+            act()
+
+
+def test_a_missing_bucket_is_terminal(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"catalog": {**settings.catalog, "warehouse": "s3://nowhere/warehouse"}})
+    with pytest.raises(Terminal, match="bucket"):
+        IcebergLake(nowhere).ensure_table(warehouse_plan(table="other.table"))
+    with pytest.raises(Terminal, match="bucket"):
+        S3ObjectStore(s3_client(settings.s3)).keys("s3://nowhere/")
+
+
+def test_materialising_an_hour_compacts_it_and_checks_what_is_there(
+    settings: Settings, lake: IcebergLake, tmp_path: Path
+) -> None:
+    land(lake.load(TABLE), range(300), files=6)
+    (tmp_path / "streams").mkdir()
+    (tmp_path / "streams" / "playback.yaml").write_text(STREAM)
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    (route,) = warehouse_routes(load_streams(tmp_path / "streams"))
+    resources = {"warehouse": WarehouseResource(settings_file=str(tmp_path / "settings.json"))}
+    result = dg.materialize([compacted_asset(route)], partition_key="2026-11-01-10:00", resources=resources)
+    metadata = result.asset_materializations_for_node("compacted__playback")[0].metadata
+    numbers = {key: metadata[key].value for key in (keys.ROWS, keys.FILES_BEFORE, keys.FILES_AFTER, keys.DUPLICATES)}
+    assert numbers == {keys.ROWS: 300, keys.FILES_BEFORE: 6, keys.FILES_AFTER: 1, keys.DUPLICATES: 0}
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert checks == {keys.NO_DUPLICATES: True, keys.OBJECTS_PRESENT: True}
+    land(lake.load(TABLE), range(290, 310), hour=TEN)
+    again = dg.materialize([compacted_asset(route)], partition_key="2026-11-01-10:00", resources=resources)
+    failed = [check.check_name for check in again.get_asset_check_evaluations() if not check.passed]
+    assert failed == [keys.NO_DUPLICATES]
