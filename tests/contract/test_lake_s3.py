@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import S3ObjectStore, checkpoint_prefix, newest_checkpoint, s3_client
 from keystone_platform.query.answer import ask
-from keystone_platform.settings import Settings
+from keystone_platform.settings import SETTINGS_VARIABLE, Settings
 from keystone_platform.spec.loader import load_streams
 from keystone_platform.stack.embedded import EmbeddedStack
 from tests.contract.lake_tables import TABLE, TEN, land, warehouse_plan
@@ -128,3 +130,15 @@ def test_materialising_an_hour_compacts_it_and_checks_what_is_there(
     again = dg.materialize([compacted_asset(route)], partition_key="2026-11-01-10:00", resources=resources)
     failed = [check.check_name for check in again.get_asset_check_evaluations() if not check.passed]
     assert failed == [keys.NO_DUPLICATES]
+
+
+def test_the_recipe_for_analysts_without_keystone_runs(settings: Settings, lake: IcebergLake, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text()
+    recipe = text.split("```python\n")[1].split("```")[0]
+    land(lake.load(TABLE), range(5000, 5010))
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    bin_folder = str(Path(sys.executable).parent)
+    environment = {SETTINGS_VARIABLE: str(tmp_path / "settings.json"), "PATH": bin_folder, "HOME": str(tmp_path)}
+    shown = subprocess.run([sys.executable, "-c", recipe], env=environment, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "plays" in shown.stdout
