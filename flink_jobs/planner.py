@@ -11,8 +11,9 @@ from py4j.protocol import Py4JJavaError
 from pyflink.common import Configuration
 from pyflink.java_gateway import get_gateway
 from pyflink.table import EnvironmentSettings, StatementSet, TableEnvironment
+from pyflink.util.exceptions import JavaException
 
-from flink_jobs.refusal import JavaThrew, chain_of
+from flink_jobs.refusal import JavaThrew, chain_of, chain_of_trace
 from flink_jobs.statements import Program
 
 
@@ -81,6 +82,8 @@ def _translated() -> Iterator[None]:
         yield
     except Py4JJavaError as error:
         raise JavaThrew(chain_of(error.java_exception)) from error
+    except JavaException as error:  # PyFlink's own wrapping of some of them
+        raise JavaThrew(chain_of_trace(error.stack_trace)) from error
 
 
 def _statement_set(program: Program, cluster: Mapping[str, str]) -> StatementSet:

@@ -55,6 +55,12 @@ def chain_of(exception: Any) -> tuple[Thrown, ...]:  # noqa: ANN401 - a Java obj
     return tuple(chain)
 
 
+def chain_of_trace(trace: str) -> tuple[Thrown, ...]:
+    """Return the same of a printed stack trace, which is all that PyFlink leaves of some exceptions."""
+    parts = re.split(r"^Caused by: ", trace, flags=re.MULTILINE)
+    return tuple(_thrown(part.split("\n\tat ", 1)[0]) for part in parts)
+
+
 def status_of(chain: Sequence[Thrown]) -> Literal["refused", "duplicate", "unknown"]:
     """Return what became of a submission that ended so. `unknown` unless it is certain that nothing runs."""
     if _mentions(chain, _DUPLICATE):
@@ -78,6 +84,11 @@ def reason_of(chain: Sequence[Thrown]) -> str:
             line = next(line.strip() for line in message.splitlines() if line.strip())
             return _CLASS.sub(_named, line)[:LONGEST_REASON]
     return chain[0].name if chain else "no reason given"
+
+
+def _thrown(head: str) -> Thrown:
+    name, _, message = head.partition(": ")
+    return Thrown(name.strip(), message.strip())
 
 
 def _named(match: re.Match[str]) -> str:

@@ -58,6 +58,8 @@ def submit(submission: Submission, connection: Connection, cluster: dict[str, st
         return Outcome(job_id=submission.job_id, status=status_of(error.chain), reason=reason_of(error.chain))
     except KeystoneError as error:
         return Outcome(job_id=submission.job_id, status="refused", reason=str(error))
+    except Exception as error:  # the routers after this one are still to be submitted
+        return Outcome(job_id=submission.job_id, status="unknown", reason=f"{type(error).__name__}: {error}")
     return Outcome(job_id=submission.job_id, status="submitted")
 
 
@@ -69,6 +71,8 @@ def check(plan: RouterPlan) -> Verdict:
         planner.compile_program(check_program(plan))
     except JavaThrew as error:
         return Verdict(route=plan.route, reason=reason_of(error.chain))
+    except Exception as error:  # the plans after this one are still to be looked at
+        return Verdict(route=plan.route, reason=f"{type(error).__name__}: {error}")
     return Verdict(route=plan.route)
 
 

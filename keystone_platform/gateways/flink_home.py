@@ -74,6 +74,29 @@ logger.metrics.name = org.apache.hadoop.metrics2
 logger.metrics.level = ERROR
 """
 
+_LOG4J_CLIENT = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.file.ref = File
+appender.file.name = File
+appender.file.type = RollingFile
+appender.file.fileName = ${sys:log.file}
+appender.file.filePattern = ${sys:log.file}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1.} - %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 10MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 2
+logger.kafka.name = org.apache.kafka
+logger.kafka.level = WARN
+logger.hadoop.name = org.apache.hadoop
+logger.hadoop.level = WARN
+logger.metrics.name = org.apache.hadoop.metrics2
+logger.metrics.level = ERROR
+"""
+"""A client logs to the file that PyFlink names: nobody reads its JVM's stderr, and the JVM stops when that is full."""
+
 
 def jars_folder(env: Mapping[str, str]) -> Path:
     """Return the folder that holds one folder of jars per class path; it need not exist."""
@@ -122,8 +145,8 @@ def assemble_flink_home(folder: Path, jars: Path, configuration: Mapping[str, ob
     for made in (conf, folder / "log", folder / "tmp"):
         made.mkdir(parents=True, exist_ok=True)
     write_private(conf / "config.yaml", yaml.safe_dump(dict(configuration), width=10_000))
-    for name in ("log4j-console.properties", "log4j-cli.properties"):
-        write_private(conf / name, _LOG4J)
+    write_private(conf / "log4j-console.properties", _LOG4J)
+    write_private(conf / "log4j-cli.properties", _LOG4J_CLIENT)
     return flink_home_environment(folder)
 
 
