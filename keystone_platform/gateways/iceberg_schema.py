@@ -1,4 +1,4 @@
-"""The Iceberg schema of a RouterPlan, and what changes an existing table needs to take its rows. Pure."""
+"""The Iceberg table of a RouterPlan: columns, partitions, properties, and what an existing one lacks for it. Pure."""
 
 from __future__ import annotations
 
@@ -32,6 +32,36 @@ TIME_COLUMN = "_time"
 
 HOUR_FIELD = "_time_hour"
 """Name of the hidden partition field."""
+
+TABLE_PROPERTIES = {
+    "format-version": "2",
+    "write.format.default": "parquet",
+    "write.parquet.compression-codec": "zstd",
+    "write.parquet.compression-level": "3",
+    "write.target-file-size-bytes": str(256 * 1024 * 1024),
+    # pyiceberg takes this one, Flink the size in bytes of its default (128 MB)
+    "write.parquet.row-group-limit": "500000",
+    # a hash at the front of each key: S3 throttles by prefix
+    "write.object-storage.enabled": "true",
+    # rows stay in the subtask that read them; one hour at a time is open, so no shuffle is worth its cost
+    "write.distribution-mode": "none",
+    # a router commits every few seconds: without these two, metadata files pile up forever
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+    "write.metadata.metrics.default": "truncate(16)",
+    "history.expire.max-snapshot-age-ms": str(24 * 60 * 60 * 1000),
+    "history.expire.min-snapshots-to-keep": "50",
+    # the router's committer and compaction collide: each tries again for a minute rather than failing a job; waiting
+    # long helps nobody, since the other one comes back every few seconds
+    "commit.retry.num-retries": "30",
+    "commit.retry.min-wait-ms": "100",
+    "commit.retry.max-wait-ms": "2000",
+    "commit.retry.total-timeout-ms": "600000",
+    # compaction replaces named files, so rows appended meanwhile are no conflict; pyiceberg's default says they are
+    "write.delete.isolation-level": "snapshot",
+    "write.update.isolation-level": "snapshot",
+}
+"""What every table gets when it is created. A property that somebody changed later is left as it is."""
 
 _SCALARS: dict[Scalar, IcebergType] = {
     Scalar.STRING: StringType(),

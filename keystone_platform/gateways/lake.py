@@ -25,42 +25,19 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, from_millis, totals_by_hour
-from keystone_platform.gateways.iceberg_schema import Evolution, evolution, hourly, is_hourly, table_schema
+from keystone_platform.gateways.iceberg_schema import (
+    TABLE_PROPERTIES,
+    Evolution,
+    evolution,
+    hourly,
+    is_hourly,
+    table_schema,
+)
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.settings import Settings
 
 CATALOG_NAME = "keystone"
 """The catalog's name. A SQL catalog keeps it in each row, so every client (Flink, pyiceberg) has to use this one."""
-
-TABLE_PROPERTIES = {
-    "format-version": "2",
-    "write.format.default": "parquet",
-    "write.parquet.compression-codec": "zstd",
-    "write.parquet.compression-level": "3",
-    "write.target-file-size-bytes": str(256 * 1024 * 1024),
-    # pyiceberg takes this one, Flink the size in bytes of its default (128 MB)
-    "write.parquet.row-group-limit": "500000",
-    # a hash at the front of each key: S3 throttles by prefix
-    "write.object-storage.enabled": "true",
-    # rows stay in the subtask that read them; one hour at a time is open, so no shuffle is worth its cost
-    "write.distribution-mode": "none",
-    # a router commits every few seconds: without these two, metadata files pile up forever
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "50",
-    "write.metadata.metrics.default": "truncate(16)",
-    "history.expire.max-snapshot-age-ms": str(24 * 60 * 60 * 1000),
-    "history.expire.min-snapshots-to-keep": "50",
-    # the router's committer and compaction collide: each tries again for a minute rather than failing a job; waiting
-    # long helps nobody, since the other one comes back every few seconds
-    "commit.retry.num-retries": "30",
-    "commit.retry.min-wait-ms": "100",
-    "commit.retry.max-wait-ms": "2000",
-    "commit.retry.total-timeout-ms": "600000",
-    # compaction replaces named files, so rows appended meanwhile are no conflict; pyiceberg's default says they are
-    "write.delete.isolation-level": "snapshot",
-    "write.update.isolation-level": "snapshot",
-}
-"""What every table gets when it is created. A property that somebody changed later is left as it is."""
 
 EVOLUTION_ATTEMPTS = 5
 

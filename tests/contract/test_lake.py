@@ -11,7 +11,8 @@ import pytest
 from assets.compaction.compact import compact_hour
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways import iceberg_files
-from keystone_platform.gateways.lake import TABLE_PROPERTIES, IcebergLake
+from keystone_platform.gateways.iceberg_schema import TABLE_PROPERTIES
+from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.spec.types import Field, Scalar, Struct
 from tests.contract.lake_tables import (
     ELEVEN,
