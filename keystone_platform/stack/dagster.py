@@ -103,6 +103,7 @@ def _instance(home: Home) -> dict[str, object]:
     return {
         "storage": {"sqlite": {"base_dir": str(_storage(home))}},
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # no sign-up window over the first page
         "concurrency": {"runs": {"max_concurrent_runs": 4}, "pools": {"granularity": "run", "default_limit": 2}},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "poll_interval_seconds": 20},
         "sensors": {"use_threads": True, "num_workers": 4},
