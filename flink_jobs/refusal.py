@@ -18,10 +18,11 @@ _SENDING = (
 )
 """One of these in the chain: planning was over, the job was on its way."""
 
-_DUPLICATE = "DuplicateJobSubmissionException"
-_INITIALISATION = "JobInitializationException"
+_DUPLICATE = re.compile(r"\bDuplicate(Job|Application)SubmissionException$")
+_INITIALISATION = re.compile(r"\bJobInitializationException$")
 _ANSWERED = "RestClientException"
 _LATE = re.compile(r"\b(Ask)?TimeoutException\b")
+_ON_SERVER_SIDE = "<Exception on server side:"
 _CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
 _CLASS = re.compile(r"^(?:[a-z_][\w]*\.)+(?:\w+\$)*([A-Z]\w*)(?:: )?")
 
@@ -71,7 +72,7 @@ def status_of(chain: Sequence[Thrown]) -> Literal["refused", "duplicate", "unkno
         return "refused"
     # the cluster answered with an error, unless what it says is that it gave up waiting for itself
     answered = any(thrown.name.endswith(_ANSWERED) for thrown in chain)
-    late = any(_LATE.search(thrown.message) for thrown in chain if thrown.name.endswith(_ANSWERED))
+    late = any(_LATE.search(f"{thrown.name}: {thrown.message}") for thrown in chain)
     return "refused" if answered and not late else "unknown"
 
 
@@ -79,10 +80,9 @@ def reason_of(chain: Sequence[Thrown]) -> str:
     """Return the innermost message, on one line, of bounded length; the innermost one says what is wrong."""
     for thrown in reversed(chain):
         causes = _CAUSED_BY.findall(thrown.message)
-        message = (causes[-1] if causes else thrown.message).strip()
-        if message:
-            line = next(line.strip() for line in message.splitlines() if line.strip())
-            return _CLASS.sub(_named, line)[:LONGEST_REASON]
+        message = causes[-1] if causes else thrown.message.rpartition(_ON_SERVER_SIDE)[2]
+        if message.strip():
+            return _CLASS.sub(_named, message.strip().splitlines()[0])[:LONGEST_REASON]
     return chain[0].name if chain else "no reason given"
 
 
@@ -95,6 +95,8 @@ def _named(match: re.Match[str]) -> str:
     return f"{match[1]}: " if match[0].endswith(": ") else match[1]
 
 
-def _mentions(chain: Sequence[Thrown], name: str) -> bool:
+def _mentions(chain: Sequence[Thrown], name: re.Pattern[str]) -> bool:
     """Whether an exception of that class is in the chain, or in what the cluster sent as text."""
-    return any(thrown.name.endswith(f".{name}") or f".{name}" in thrown.message for thrown in chain)
+    heads = (line.partition(": ")[0] for thrown in chain for line in thrown.message.splitlines())
+    causes = (cause.partition(": ")[0] for thrown in chain for cause in _CAUSED_BY.findall(thrown.message))
+    return any(name.search(text) for text in (*(thrown.name for thrown in chain), *heads, *causes))

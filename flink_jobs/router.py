@@ -17,10 +17,15 @@ from flink_jobs.refusal import JavaThrew, reason_of, status_of
 from flink_jobs.statements import check_program, router_program
 from keystone_platform.errors import KeystoneError
 from keystone_platform.plan.router_plan import RouterPlan
-from keystone_platform.plan.submission import CheckRequest, Connection, Outcome, Submission, SubmitRequest, Verdict
-
-NO_JVM = 3
-"""Exit status: Java could not be started; nothing was submitted."""
+from keystone_platform.plan.submission import (
+    NO_JVM,
+    CheckRequest,
+    Connection,
+    Outcome,
+    Submission,
+    SubmitRequest,
+    Verdict,
+)
 
 
 def main(arguments: list[str]) -> int:

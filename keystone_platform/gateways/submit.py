@@ -12,7 +12,15 @@ from pydantic import BaseModel
 from keystone_platform.errors import Transient
 from keystone_platform.gateways.flink_home import flink_client_environment, wheel_folder
 from keystone_platform.plan.router_plan import RouterPlan
-from keystone_platform.plan.submission import CheckRequest, Connection, Outcome, Submission, SubmitRequest, Verdict
+from keystone_platform.plan.submission import (
+    NO_JVM,
+    CheckRequest,
+    Connection,
+    Outcome,
+    Submission,
+    SubmitRequest,
+    Verdict,
+)
 from keystone_platform.settings import Settings
 
 __all__ = ["Outcome", "Submission", "Submitter", "SubprocessSubmitter"]
@@ -22,9 +30,6 @@ START_TIMEOUT_S = 120.0
 
 ROUTER_TIMEOUT_S = 60.0
 """For each router on top of that."""
-
-NO_JVM = 3
-"""The process's exit status when Java could not be started; `flink_jobs.router` says the same."""
 
 LONGEST_COMPLAINT = 500
 
@@ -56,6 +61,7 @@ class SubprocessSubmitter:
         environment: of the process that is started; the home folder is found through it.
         start_timeout_s: how long the JVM may take.
         router_timeout_s: how long each router may take on top.
+        command: what is started, with `submit` or `check` after it.
     """
 
     def __init__(
@@ -65,11 +71,13 @@ class SubprocessSubmitter:
         *,
         start_timeout_s: float = START_TIMEOUT_S,
         router_timeout_s: float = ROUTER_TIMEOUT_S,
+        command: Sequence[str] = (sys.executable, "-m", "flink_jobs.router"),
     ) -> None:
         self._settings = settings
         self._environment = dict(environment)
         self._start_timeout_s = start_timeout_s
         self._router_timeout_s = router_timeout_s
+        self._command = tuple(command)
 
     def submit(self, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
         if not submissions:
@@ -100,7 +108,7 @@ class SubprocessSubmitter:
         """Return the lines that the process wrote, whole ones only, and why it wrote no more."""
         client = flink_client_environment(self._settings, self._environment)
         process = subprocess.Popen(
-            [sys.executable, "-m", "flink_jobs.router", act],
+            [*self._command, act],
             # without FLINK_HOME, PyFlink sets FLINK_LIB_DIR and FLINK_PLUGINS_DIR back to the wheel's
             env={**self._environment, **client, "FLINK_HOME": str(wheel_folder())},
             stdin=subprocess.PIPE,

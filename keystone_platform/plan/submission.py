@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import Settings
 
+NO_JVM = 3
+"""Exit status of the submitting process: Java could not be started, so nothing was submitted or looked at."""
+
 SECRET_WORDS = ("secret", "access-key", "session-token", "token", "credential", "password")
 """A catalog property whose name contains one of these is a secret, as pyiceberg names them."""
 

@@ -1,0 +1,74 @@
+"""Operator ids, by Flink's own planner: a savepoint of one plan has to restore into the next one, strictly."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keystone_platform.gateways.flink_home import (
+    JAVA_OPTIONS,
+    assemble_flink_home,
+    jars_folder,
+    wheel_folder,
+)
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+SCRIPT = """
+import json
+import os
+from flink_jobs import planner
+from flink_jobs.statements import check_program
+from tests.unit.flink_jobs.plans import kafka, warehouse, warehouse_raw
+
+plans = {
+    "warehouse": warehouse(),
+    "warehouse, other filter": warehouse("`user_id` = 7 OR `device`.`os` LIKE 'i%'"),
+    "warehouse, no filter": warehouse(None),
+    "warehouse, fewer columns": warehouse(columns=1),
+    "warehouse, raw": warehouse_raw(),
+    "warehouse, parallel": warehouse(parallelism=4),
+    "kafka": kafka(),
+    "kafka, raw": kafka(None),
+}
+ids = {name: planner.operator_ids(check_program(plan)) for name, plan in plans.items()}
+os.write(1, json.dumps(ids).encode())
+"""
+
+
+@pytest.fixture(scope="module")
+def operators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str | None, int]]]:
+    """Id and parallelism of each operator of each plan, all from one JVM."""
+    folder = tmp_path_factory.mktemp("flink")
+    environment = assemble_flink_home(folder, jars_folder(os.environ), {"env.java.opts.all": JAVA_OPTIONS})
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, **environment, "FLINK_HOME": str(wheel_folder())},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, list[tuple[str | None, int]]] = json.loads(done.stdout)
+    return found
+
+
+def test_every_operator_has_an_id(operators: dict[str, list[tuple[str | None, int]]]) -> None:
+    assert all(identity for plan in operators.values() for identity, _ in plan)
+
+
+def test_ids_do_not_depend_on_filter_columns_or_what_the_jvm_planned_before(
+    operators: dict[str, list[tuple[str | None, int]]],
+) -> None:
+    ids = {name: [identity for identity, _ in plan] for name, plan in operators.items()}
+    assert all(found == ids["warehouse"] for name, found in ids.items() if name.startswith("warehouse"))
+    assert ids["kafka"] == ids["kafka, raw"]
+
+
+def test_every_operator_takes_the_plans_parallelism(operators: dict[str, list[tuple[str | None, int]]]) -> None:
+    assert {parallelism for _, parallelism in operators["warehouse, parallel"]} == {4}

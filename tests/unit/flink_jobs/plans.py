@@ -1,0 +1,74 @@
+"""Plans of each kind, as small as a kind can be shown."""
+
+from __future__ import annotations
+
+from keystone_platform.plan.router_plan import Filter, KafkaTarget, OutputColumn, RouterPlan, Source, WarehouseTarget
+from keystone_platform.plan.submission import Connection, Submission
+from keystone_platform.spec.types import Field, Scalar, Struct
+
+DEVICE = Struct((Field("type", Scalar.STRING), Field("os", Scalar.STRING)))
+
+CONNECTION = Connection(
+    bootstrap_servers="broker:9092",
+    catalog={"type": "sql", "uri": "sqlite:////data/catalog.db", "warehouse": "s3://bucket/warehouse"},
+    s3_endpoint="http://s3:9000",
+    s3_region="us-east-1",
+    s3_path_style=True,
+)
+
+
+def condition(sql: str | None) -> Filter | None:
+    return Filter(text=sql, flink=sql, duckdb=sql) if sql else None
+
+
+def warehouse(sql: str | None = "`duration_ms` > 1000", *, columns: int = 3, parallelism: int = 1) -> RouterPlan:
+    selected = (
+        OutputColumn(name="user_id", path=("user_id",), type=Scalar.BIGINT),
+        OutputColumn(name="device_type", path=("device", "type"), type=Scalar.STRING),
+        OutputColumn(name="at", path=("at",), type=Scalar.TIMESTAMP),
+    )
+    source = (
+        Field("user_id", Scalar.BIGINT),
+        Field("device", DEVICE),
+        Field("at", Scalar.TIMESTAMP),
+        Field("duration_ms", Scalar.INT),
+    )
+    return RouterPlan(
+        route="playback.warehouse",
+        stream="playback",
+        source=Source(topic="playback", columns=source),
+        filter=condition(sql),
+        columns=selected[:columns],
+        target=WarehouseTarget(table="events.playback"),
+        dead_letter_topic="playback.dlq",
+        parallelism=parallelism,
+        checkpoint_interval_s=10,
+    )
+
+
+def warehouse_raw() -> RouterPlan:
+    return warehouse(None).model_copy(update={"source": Source(topic="playback", raw=True), "columns": ()})
+
+
+def kafka(sql: str | None = "`duration_ms` > 1000", *, parallelism: int = 1) -> RouterPlan:
+    columns = (Field("duration_ms", Scalar.INT),) if sql else ()
+    return RouterPlan(
+        route="playback.kafka",
+        stream="playback",
+        source=Source(topic="playback", columns=columns, raw=not columns),
+        filter=condition(sql),
+        target=KafkaTarget(topic="playback.long"),
+        dead_letter_topic="playback.dlq",
+        parallelism=parallelism,
+        checkpoint_interval_s=10,
+    )
+
+
+def submission(plan: RouterPlan, restore_from: str | None = None) -> Submission:
+    return Submission(
+        plan=plan,
+        epoch=1,
+        job_id="0123456789abcdef" * 2,
+        restore_from=restore_from,
+        checkpoint_directory=f"s3://bucket/flink/checkpoints/{plan.route}",
+    )

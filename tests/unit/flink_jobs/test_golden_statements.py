@@ -1,0 +1,38 @@
+"""What Flink is told, byte for byte. A change here changes every router that is started from then on.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/flink_jobs` writes the files anew; look at the diff before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flink_jobs.statements import Program, check_program, router_program
+from tests.unit.flink_jobs.plans import CONNECTION, kafka, submission, warehouse, warehouse_raw
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "statements"
+SAVEPOINT = "s3://bucket/flink/savepoints/savepoint-1"
+
+PROGRAMS = {
+    "warehouse": router_program(submission(warehouse()), CONNECTION),
+    "warehouse_raw": router_program(submission(warehouse_raw()), CONNECTION),
+    "warehouse_from_savepoint": router_program(submission(warehouse(None, parallelism=4), SAVEPOINT), CONNECTION),
+    "kafka": router_program(submission(kafka()), CONNECTION),
+    "kafka_raw": router_program(submission(kafka(None)), CONNECTION),
+    "check_warehouse": check_program(warehouse()),
+}
+
+
+@pytest.mark.parametrize(("name", "program"), PROGRAMS.items(), ids=PROGRAMS.keys())
+def test_what_flink_is_told_does_not_change_unnoticed(name: str, program: Program) -> None:
+    file = GOLDEN / f"{name}.sql"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        file.write_text(str(program))
+    assert str(program) == file.read_text()
+
+
+def test_no_golden_file_is_left_of_a_program_that_is_gone() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == set(PROGRAMS)
