@@ -68,7 +68,9 @@ def demo(
         if not exit_after and not was_up:
             _wait_for_ctrl_c(console)
     except KeystoneError:
-        stays_up = was_up or not exit_after  # for those who want to look
+        stays_up = was_up or not exit_after
+        if stays_up:
+            console.print("The stack stays up for a look at what went wrong: keystone down stops it.", style="yellow")
         raise
     finally:
         if not stays_up:
