@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keystone_platform.control.goals import RoutePreview, Wanted
     from keystone_platform.control.reconcile import Verdict
     from keystone_platform.plan.decide import Request
+    from keystone_platform.settings import Settings
 
 Routes = Annotated[
     list[str] | None,
@@ -95,10 +96,12 @@ def _wanted(streams: Path | None, routes: Sequence[str]) -> Wanted:
 
 def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
     from keystone_platform.control.reconcile import reconcile
+    from keystone_platform.plan.decide import Request
     from keystone_platform.wiring import connect
 
     progress = Console(stderr=True, highlight=False)
-    gateways = connect(load_settings())
+    settings = load_settings()
+    gateways = connect(settings)
     verdicts = reconcile(
         gateways, wanted.goals, request, lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")
     )
@@ -106,10 +109,25 @@ def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
         typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
     else:
         _show_verdicts(verdicts)
+    if request is Request.CONVERGE:
+        _let_dagster_read_the_streams(settings, progress)
     for error in wanted.unsupported:
         progress.print(f"not deployed: {error}", style="red", markup=False)
     if wanted.unsupported or not all(verdict.ok for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def _let_dagster_read_the_streams(settings: Settings, progress: Console) -> None:
+    """Reload the code locations, so that assets and sensors follow what was applied; routers run without it."""
+    from keystone_platform.errors import KeystoneError
+    from keystone_platform.gateways.dagster_api import PLATFORM_LOCATION, WAREHOUSE_LOCATION, DagsterApi
+
+    dagster = DagsterApi(settings.dagster_url)
+    try:
+        for location in (PLATFORM_LOCATION, WAREHOUSE_LOCATION):
+            dagster.reload(location)
+    except KeystoneError as error:
+        progress.print(f"Dagster does not show this yet: {error}", style="yellow", markup=False)
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:
