@@ -96,10 +96,10 @@ def _wanted(streams: Path | None, routes: Sequence[str]) -> Wanted:
 
 def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
     from keystone_platform.control.reconcile import reconcile
-    from keystone_platform.plan.decide import Request
+    from keystone_platform.plan.decide import Act
     from keystone_platform.wiring import connect
 
-    progress = Console(stderr=True, highlight=False)
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
     settings = load_settings()
     gateways = connect(settings)
     verdicts = reconcile(
@@ -109,7 +109,7 @@ def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
         typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
     else:
         _show_verdicts(verdicts)
-    if request is Request.CONVERGE:
+    if any(verdict.action.act is not Act.NOTHING for verdict in verdicts):
         _let_dagster_read_the_streams(settings, progress)
     for error in wanted.unsupported:
         progress.print(f"not deployed: {error}", style="red", markup=False)
