@@ -20,7 +20,7 @@ def planner_options(plan: RouterPlan) -> dict[str, str]:
         "table.local-time-zone": "UTC",
         # without stable ids a changed plan can't be started from the savepoint of the one before
         "table.exec.uid.generation": "ALWAYS",
-        # sink v1 loses rows without a word (docs/adr); the table's own option of this name does nothing
+        # sink v1 loses rows without a word; the table's own option of this name does nothing
         "table.exec.iceberg.use-v2-sink": "true",
     }
 

@@ -48,6 +48,10 @@ final class TextDecoders {
         public Object decode(JsonParser parser, JsonToken token) throws IOException, DeadEvent {
             String text = text(parser, token, path, "timestamp");
             try {
+                TimestampData usual = UtcTime.parse(text);
+                if (usual != null) {
+                    return usual;
+                }
                 OffsetDateTime time = OffsetDateTime.parse(text);
                 if (time.getYear() >= 0 && time.getYear() <= MAX_YEAR) {
                     return TimestampData.fromInstant(time.toInstant().truncatedTo(ChronoUnit.MICROS));
