@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.prepare import prepare
@@ -22,6 +23,12 @@ from keystone_platform.plan.router_plan import RouterPlan
 
 Progress = Callable[[str, str], None]
 """Is told (route, what is being done now)."""
+
+
+PATIENCE = timedelta(seconds=90)
+"""How long to wait for somebody else who acts on the same route; below ACT_TIMEOUT, after which he counts as dead."""
+
+_LOOK_AGAIN_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +90,7 @@ def reconcile(
     Raises:
         Transient: the cluster or the ledger does not answer, so nothing was observed and nothing was done.
     """
-    jobs = {job.job_id: job for job in gateways.flink.jobs()}
-    latest = gateways.ledger.latest()
-    steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
+    steps, jobs = _observe(gateways, goals, request, progress)
     steps = _compile_upgrades(gateways, steps, progress)
     slots = gateways.flink.cluster().slots_free
     ready: list[_Step] = []
@@ -116,6 +121,23 @@ class _Step:
 
     def verdict(self) -> Verdict:
         return Verdict(self.goal.route, self.action, self.last, self.error)
+
+
+def _observe(
+    gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress
+) -> tuple[list[_Step], dict[str, Job]]:
+    """Observe and decide; as long as somebody else acts on one of the routes, wait and look again."""
+    deadline = gateways.clock.now() + PATIENCE
+    while True:
+        jobs = {job.job_id: job for job in gateways.flink.jobs()}
+        latest = gateways.ledger.latest()
+        steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
+        waiting = [step for step in steps if step.action.act is Act.WAIT]
+        if not waiting or gateways.clock.now() >= deadline:
+            return steps, jobs
+        for step in waiting:
+            progress(step.goal.route, f"waiting: {step.action.why}")
+        gateways.clock.sleep(_LOOK_AGAIN_S)
 
 
 def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | None, jobs: Mapping[str, Job]) -> _Step:

@@ -10,13 +10,11 @@ from rich.console import Console
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.dagster_api import PLATFORM_LOCATION, WAREHOUSE_LOCATION, DagsterApi, RunStatus
-from keystone_platform.gateways.ledger import Ledger
 from keystone_platform.plan.router_plan import RouterPlan
 
 LOAD_TIMEOUT_S = 120.0
 DEPLOY_TIMEOUT_S = 300.0
 COMPACT_TIMEOUT_S = 300.0
-DEPLOY_ATTEMPTS = 3
 
 _POLL_S = 1.0
 
@@ -36,36 +34,13 @@ def wait_until_loaded(dagster: DagsterApi, clock: Clock) -> None:
         clock.sleep(_POLL_S)
 
 
-def deploy(dagster: DagsterApi, ledger: Ledger, plans: Sequence[RouterPlan], console: Console, clock: Clock) -> None:
-    """Materialise the routers in one run; returns when each of them runs.
-
-    On a stack that has just come up again, the health sensor may be redeploying the same routers: then the run is
-    refused, and is launched again when the other act has ended.
-    """
+def deploy(dagster: DagsterApi, plans: Sequence[RouterPlan], console: Console) -> None:
+    """Materialise the routers in one run; returns when each of them runs."""
     from keystone_platform.defs.keys import router_key
 
-    routes = [plan.route for plan in plans]
-    for attempt in range(1, DEPLOY_ATTEMPTS + 1):
-        wait_for_other_acts(ledger, routes, clock)
-        run = dagster.launch_assets(PLATFORM_LOCATION, [router_key(route).path for route in routes])
-        console.print(f"  launched {dagster.run_url(run)}", markup=False, soft_wrap=True)
-        try:
-            _succeed(dagster, [run], DEPLOY_TIMEOUT_S)
-            return
-        except Terminal as error:
-            if attempt == DEPLOY_ATTEMPTS:
-                raise
-            console.print(f"  trying again: {error}", style="yellow", markup=False, soft_wrap=True)
-
-
-def wait_for_other_acts(ledger: Ledger, routes: Collection[str], clock: Clock) -> None:
-    """Block while somebody's submission of one of the routes has no outcome yet, for DEPLOY_TIMEOUT_S at most."""
-    deadline = clock.now().timestamp() + DEPLOY_TIMEOUT_S
-    while clock.now().timestamp() < deadline:
-        latest = ledger.latest()
-        if not any(route in latest and latest[route].outcome is None for route in routes):
-            return
-        clock.sleep(_POLL_S)
+    run = dagster.launch_assets(PLATFORM_LOCATION, [router_key(plan.route).path for plan in plans])
+    console.print(f"  launched {dagster.run_url(run)}", markup=False, soft_wrap=True)
+    _succeed(dagster, [run], DEPLOY_TIMEOUT_S)
 
 
 def compact(dagster: DagsterApi, hours: Mapping[str, Collection[datetime]], console: Console) -> None:

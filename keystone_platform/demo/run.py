@@ -29,7 +29,6 @@ from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.dagster_api import DagsterApi
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.query.answer import ask, write_table
 from keystone_platform.query.session import open_session
 from keystone_platform.settings import Settings
@@ -79,7 +78,7 @@ class Demo:
         dagster_runs.wait_until_loaded(self._dagster, self._clock)
         marks = {route: mark(route, self._kafka, self._lake) for route in self._routes}
         plans = [route.plan for route in self._routes]
-        dagster_runs.deploy(self._dagster, SqlLedger(self._settings.ledger_url), plans, self._console, self._clock)
+        dagster_runs.deploy(self._dagster, plans, self._console)
 
         self._say(f"Producing {events:,} events into {', '.join(route.plan.source.topic for route in self._routes)}")
         watches = [watch(self._settings, route, marks[route]) for route in self._routes]

@@ -127,7 +127,8 @@ class DagsterApi:
     def failures(self, run_id: str) -> tuple[str, ...]:
         """Return what the run says of its failure, each sentence once, in order."""
         events = self._query(_FAILURES, {"id": run_id})["logsForRun"].get("events", [])
-        return tuple(dict.fromkeys(text for event in events if (text := _failure(event))))
+        said = tuple(dict.fromkeys(text for event in events if (text := _failure(event))))
+        return tuple(text for text in said if not any(text != other and other in text for other in said))
 
     def wait(self, run_id: str, timeout_s: float) -> RunStatus:
         """Block until the run has ended, and return how; raises Transient if it has not within `timeout_s`."""

@@ -127,6 +127,21 @@ def test_waits_while_somebody_else_submits_and_takes_over_when_he_is_dead(world:
     assert deployed(converge(world)).epoch == 2
 
 
+def test_waits_for_somebody_elses_deployment_and_finds_it_done(world: World) -> None:
+    intent = world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
+    other = iter([lambda: None, lambda: world.submitter.submit([_submission(world, intent)])])
+    told: list[str] = []
+
+    def progress(_route: str, doing: str) -> None:
+        told.append(doing)
+        next(other, lambda: None)()
+
+    (verdict,) = reconcile(world.gateways, [Goal(PLAN, 4)], progress=progress)
+    assert verdict.action.act is Act.NOTHING
+    assert len(told) == 2
+    assert deployed(verdict).epoch == 1
+
+
 def test_looks_the_job_up_when_the_submitter_dies_after_the_submission(world: World) -> None:
     world.submitter.dies_after = True
     assert deployed(converge(world)).outcome is Outcome.SUBMITTED
