@@ -27,7 +27,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 $(JARS)/.fetched: $(POMS) $(JAVA_SOURCES)
 	@command -v mvn >/dev/null || { echo "mvn not found: install Maven 3.8 or newer (Debian: apt-get install maven)"; exit 1; }
 	@echo "setup: jars into $(JARS) (about 30 s with a cold cache)"
-	@mkdir -p $(JARS)
+	@rm -rf $(JARS) && mkdir -p $(JARS)
 	@mvn -q -B -ntp -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) package
 	@touch $@
 
@@ -56,3 +56,7 @@ test-fast: setup ## Tests that need no server (under a minute)
 .PHONY: demo
 demo: setup ## The whole way on real servers: EVENTS=200000, EXIT=1 to stop at the end, JSON=1 for programs
 	@$(BIN)/keystone demo $(if $(EVENTS),--events $(EVENTS)) $(if $(filter 1,$(EXIT)),--exit) $(if $(filter 1,$(JSON)),--json)
+
+.PHONY: bench
+bench: setup ## Measure the main job's figures; SETUP=1 adds cold set-up, JSON=1 prints an object a line
+	@$(BIN)/python -m bench.main_job $(if $(SETUP),--setup) $(if $(JSON),--json)

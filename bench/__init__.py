@@ -1,0 +1,1 @@
+"""What is measured on real servers; never part of the tests, since a time depends on the machine."""
