@@ -1,7 +1,7 @@
 """Submits routers, or lets Flink compile them: `python -m flink_jobs.router submit|check`.
 
-Reads a SubmitRequest or CheckRequest from stdin and writes a line of JSON per plan to stdout, an Outcome or a Verdict,
-each as soon as it is known. One JVM for all; a plan that fails doesn't keep the others from being submitted.
+Reads a SubmitRequest or CheckRequest from stdin and writes a line of JSON per plan to stdout, a SubmitOutcome or a
+CompileOutcome, each as soon as it is known. One JVM for all; a plan that fails doesn't keep the others from being submitted.
 Exit status: 0 however the plans fared, NO_JVM when none was looked at, because there was no JVM for it.
 """
 
@@ -20,11 +20,11 @@ from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import (
     NO_JVM,
     CheckRequest,
+    CompileOutcome,
     Connection,
-    Outcome,
     Submission,
+    SubmitOutcome,
     SubmitRequest,
-    Verdict,
 )
 
 
@@ -53,32 +53,32 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def submit(submission: Submission, connection: Connection, cluster: dict[str, str]) -> Outcome:
+def submit(submission: Submission, connection: Connection, cluster: dict[str, str]) -> SubmitOutcome:
     """Submit one router and say what became of it; never raises for what Flink thinks of the plan."""
     from flink_jobs import planner
 
     try:
         planner.start_program(router_program(submission, connection), cluster)
     except JavaThrew as error:
-        return Outcome(job_id=submission.job_id, status=status_of(error.chain), reason=reason_of(error.chain))
+        return SubmitOutcome(job_id=submission.job_id, status=status_of(error.chain), reason=reason_of(error.chain))
     except KeystoneError as error:
-        return Outcome(job_id=submission.job_id, status="refused", reason=str(error))
+        return SubmitOutcome(job_id=submission.job_id, status="refused", reason=str(error))
     except Exception as error:  # the routers after this one are still to be submitted
-        return Outcome(job_id=submission.job_id, status="unknown", reason=f"{type(error).__name__}: {error}")
-    return Outcome(job_id=submission.job_id, status="submitted")
+        return SubmitOutcome(job_id=submission.job_id, status="unknown", reason=f"{type(error).__name__}: {error}")
+    return SubmitOutcome(job_id=submission.job_id, status="submitted")
 
 
-def check(plan: RouterPlan) -> Verdict:
+def check(plan: RouterPlan) -> CompileOutcome:
     """Let the planner compile one plan."""
     from flink_jobs import planner
 
     try:
         planner.compile_program(check_program(plan))
     except JavaThrew as error:
-        return Verdict(route=plan.route, reason=reason_of(error.chain))
+        return CompileOutcome(route=plan.route, reason=reason_of(error.chain))
     except Exception as error:  # the plans after this one are still to be looked at
-        return Verdict(route=plan.route, reason=f"{type(error).__name__}: {error}")
-    return Verdict(route=plan.route)
+        return CompileOutcome(route=plan.route, reason=f"{type(error).__name__}: {error}")
+    return CompileOutcome(route=plan.route)
 
 
 def _take_stdout() -> TextIO:

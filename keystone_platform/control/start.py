@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.recovery import recovery_point
 from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
-from keystone_platform.gateways import submit
-from keystone_platform.gateways.submit import Submission
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.submission import Submission, SubmitOutcome
 
 RUNNING_TIMEOUT_S = 120.0
 """How long a submitted router may take until every subtask runs."""
@@ -88,7 +87,7 @@ def _submission(gateways: Gateways, deployment: Deployment) -> Submission:
     )
 
 
-def _record(gateways: Gateways, intent: Launched, outcomes: dict[str, submit.Outcome]) -> Launched:
+def _record(gateways: Gateways, intent: Launched, outcomes: dict[str, SubmitOutcome]) -> Launched:
     """Write down what came of the submission; an unknown outcome is resolved by looking the job id up."""
     if intent.error or intent.deployment is None:
         return intent

@@ -15,15 +15,15 @@ from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import (
     NO_JVM,
     CheckRequest,
+    CompileOutcome,
     Connection,
-    Outcome,
     Submission,
+    SubmitOutcome,
     SubmitRequest,
-    Verdict,
 )
 from keystone_platform.settings import Settings
 
-__all__ = ["Outcome", "Submission", "Submitter", "SubprocessSubmitter"]
+__all__ = ["Submission", "SubmitOutcome", "Submitter", "SubprocessSubmitter"]
 
 START_TIMEOUT_S = 120.0
 """For the JVM to start, on a machine that does other things as well."""
@@ -37,7 +37,7 @@ LONGEST_COMPLAINT = 500
 class Submitter(Protocol):
     """Starts routers."""
 
-    def submit(self, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+    def submit(self, submissions: Sequence[Submission]) -> tuple[SubmitOutcome, ...]:
         """Submit all from one JVM and return one outcome each, in the same order.
 
         Blocks for the JVM's start (about 10 s on two cores) and about a second per router; does not wait until a
@@ -79,7 +79,7 @@ class SubprocessSubmitter:
         self._router_timeout_s = router_timeout_s
         self._command = tuple(command)
 
-    def submit(self, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+    def submit(self, submissions: Sequence[Submission]) -> tuple[SubmitOutcome, ...]:
         if not submissions:
             return ()
         request = SubmitRequest(
@@ -88,9 +88,9 @@ class SubprocessSubmitter:
             submissions=tuple(submissions),
         )
         lines, complaint = self._run("submit", request, len(submissions))
-        told = {outcome.job_id: outcome for outcome in map(Outcome.model_validate_json, lines)}
+        told = {outcome.job_id: outcome for outcome in map(SubmitOutcome.model_validate_json, lines)}
         return tuple(
-            told.get(one.job_id) or Outcome(job_id=one.job_id, status="unknown", reason=complaint)
+            told.get(one.job_id) or SubmitOutcome(job_id=one.job_id, status="unknown", reason=complaint)
             for one in submissions
         )
 
@@ -98,7 +98,7 @@ class SubprocessSubmitter:
         if not plans:
             return ()
         lines, complaint = self._run("check", CheckRequest(plans=tuple(plans)), len(plans))
-        verdicts = tuple(map(Verdict.model_validate_json, lines))
+        verdicts = tuple(map(CompileOutcome.model_validate_json, lines))
         if len(verdicts) < len(plans):
             message = f"Flink's planner did not look at every plan: {complaint}"
             raise Transient(message, mend="Try again.")

@@ -35,7 +35,7 @@ class Submission(BaseModel):
     checkpoint_directory: str
 
 
-class Outcome(BaseModel):
+class SubmitOutcome(BaseModel):
     """How a submission ended.
 
     Attributes:
@@ -52,7 +52,7 @@ class Outcome(BaseModel):
     reason: str = ""
 
 
-class Verdict(BaseModel):
+class CompileOutcome(BaseModel):
     """What Flink's planner says of a plan; `reason` is empty when it compiles."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -237,7 +237,10 @@ class EmbeddedStack:
         return count
 
     def _known_servers(self) -> tuple[Server, ...]:
-        state = load_state(self.home)
+        try:
+            state = load_state(self.home)
+        except Terminal:  # damaged, or of another version: a stack can always be stopped
+            return ()
         return self._servers(state, Java(Path("java"), 0)) if state else ()
 
 

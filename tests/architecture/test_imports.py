@@ -1,4 +1,4 @@
-"""Who may import whom: spec <- plan <- control <- defs; gateways are handed in; heavy libraries stay where they belong."""
+"""Who may import whom: spec <- plan <- control <- defs; gateways are handed in; heavy libraries stay in their place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ FORBIDDEN = {
         "flink_jobs",
         "assets",
     ),
-    "keystone_platform/defs": (*ENGINES, "keystone_platform.commands", "keystone_platform.stack", "flink_jobs", "assets"),
+    "keystone_platform/defs": (
+        *ENGINES,
+        "keystone_platform.commands",
+        "keystone_platform.stack",
+        "flink_jobs",
+        "assets",
+    ),
     "keystone_platform/producer": ("pydantic", "dagster", *ENGINES, *UPPER, "keystone_platform.gateways"),
     "flink_jobs": ("dagster", "duckdb", *UPPER, "assets"),
     "assets": ("pyflink", *UPPER[2:], "keystone_platform.control", "flink_jobs"),

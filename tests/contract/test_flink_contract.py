@@ -15,7 +15,7 @@ from keystone_platform.gateways.objects import checkpoint_prefix, newest_checkpo
 from keystone_platform.plan.observation import Job, JobState
 from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, checkpoint_id
 from keystone_platform.plan.router_plan import RouterPlan
-from keystone_platform.plan.submission import Outcome, Submission
+from keystone_platform.plan.submission import Submission, SubmitOutcome
 from tests.control.fakes import a_plan, make_world
 from tests.e2e.platform import Platform, stream_yaml, wait_for
 
@@ -41,7 +41,7 @@ class Subject:
             checkpoint_directory=self.gateways.checkpoint_directory(self.plan.route),
         )
 
-    def submit(self, submission: Submission) -> Outcome:
+    def submit(self, submission: Submission) -> SubmitOutcome:
         (outcome,) = self.gateways.submitter.submit([submission])
         return outcome
 

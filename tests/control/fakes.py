@@ -17,9 +17,9 @@ from keystone_platform.gateways.iceberg_files import Changes, HourTotals
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
-from keystone_platform.gateways.submit import Outcome, Submission
 from keystone_platform.plan.observation import Checkpoints, Cluster, Job, JobState
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
+from keystone_platform.plan.submission import Submission, SubmitOutcome
 from keystone_platform.spec.types import Field, Scalar
 
 CHECKPOINTS = "s3://keystone/flink"
@@ -111,13 +111,13 @@ class FakeFlink:
         if job_id in self.known and not self.known[job_id].state.is_terminal:
             self.set_state(job_id, JobState.CANCELED)
 
-    def take(self, submission: Submission) -> Outcome:
+    def take(self, submission: Submission) -> SubmitOutcome:
         """Accept a job, as the cluster does: refuse an id that it knows and a restore point that is not there."""
         if submission.job_id in self.known:
-            return Outcome(job_id=submission.job_id, status="duplicate")
+            return SubmitOutcome(job_id=submission.job_id, status="duplicate")
         origin = submission.restore_from
         if origin and not self.objects.keys(f"{origin}/_metadata"):
-            return Outcome(job_id=submission.job_id, status="refused", reason=f"no such savepoint {origin}")
+            return SubmitOutcome(job_id=submission.job_id, status="refused", reason=f"no such savepoint {origin}")
         self.submissions.append(submission)
         subtasks = submission.plan.parallelism * 3
         self.known[submission.job_id] = Job(
@@ -125,7 +125,7 @@ class FakeFlink:
         )
         if submission.plan.digest in self.fails_at_start:
             self.set_state(submission.job_id, JobState.FAILED)
-        return Outcome(job_id=submission.job_id, status="submitted")
+        return SubmitOutcome(job_id=submission.job_id, status="submitted")
 
     def checkpoint(self, job_id: str) -> str:
         """Complete one checkpoint of the job and return its URI."""
@@ -167,21 +167,21 @@ class FakeSubmitter:
     dies_after: bool = False
     calls: int = 0
 
-    def submit(self, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+    def submit(self, submissions: Sequence[Submission]) -> tuple[SubmitOutcome, ...]:
         self.calls += 1
         if self.dies_before:
-            return tuple(Outcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
+            return tuple(SubmitOutcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
         outcomes = tuple(self._one(item) for item in submissions)
         if self.dies_after:
-            return tuple(Outcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
+            return tuple(SubmitOutcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
         return outcomes
 
     def check(self, plans: Sequence[RouterPlan]) -> tuple[str, ...]:
         return tuple("it does not compile" if plan.digest in self.uncompilable else "" for plan in plans)
 
-    def _one(self, submission: Submission) -> Outcome:
+    def _one(self, submission: Submission) -> SubmitOutcome:
         if submission.plan.digest in self.uncompilable:
-            return Outcome(job_id=submission.job_id, status="refused", reason="it does not compile")
+            return SubmitOutcome(job_id=submission.job_id, status="refused", reason="it does not compile")
         return self.flink.take(submission)
 
 
