@@ -1,7 +1,7 @@
 """Submits routers, or lets Flink compile them: `python -m flink_jobs.router submit|check`.
 
 Reads a SubmitRequest or CheckRequest from stdin and writes a line of JSON per plan to stdout, a SubmitOutcome or a
-CompileOutcome, each as soon as it is known. One JVM for all; a plan that fails doesn't keep the others from being submitted.
+CompileOutcome, each as soon as it is known. One JVM for all; a plan that fails keeps no other from being submitted.
 Exit status: 0 however the plans fared, NO_JVM when none was looked at, because there was no JVM for it.
 """
 
