@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import dagster as dg
 
@@ -19,7 +20,12 @@ from keystone_platform.spec.loader import load_streams_leniently
 @dg.definitions
 def defs() -> dg.Definitions:
     """Build the definitions from the folder of stream YAMLs; nothing else is read or reached."""
-    planned = plan_declared(load_streams_leniently(streams_folder(os.environ)))
+    return definitions_of(streams_folder(os.environ), KeystoneResource())
+
+
+def definitions_of(streams: Path, keystone: KeystoneResource) -> dg.Definitions:
+    """Return the definitions of the streams in a folder; `keystone` is connected only by what runs."""
+    planned = plan_declared(load_streams_leniently(streams))
     topics = [topic_asset(stream) for stream in planned.fleet.streams]
     routers = [router_assets(planned.planned())] if planned.goals else []
     return dg.Definitions(
@@ -27,5 +33,5 @@ def defs() -> dg.Definitions:
         jobs=lifecycle_jobs(planned.goals),
         sensors=[health_sensor(list(planned.goals))] if planned.goals else [],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
-        resources={"keystone": KeystoneResource()},
+        resources={"keystone": keystone},
     )

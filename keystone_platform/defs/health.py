@@ -4,7 +4,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
@@ -40,9 +39,10 @@ def health_sensor(routes: Sequence[str]) -> dg.SensorDefinition:
     )
     def router_health(context: dg.SensorEvaluationContext, keystone: KeystoneResource) -> dg.SensorResult:
         memories = _memories(context)
-        now = datetime.now(UTC)
+        gateways = keystone.gateways()
+        now = gateways.clock.now()
         try:
-            statuses = sweep(keystone.gateways(), routes)
+            statuses = sweep(gateways, routes)
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         assessments = assess(statuses, memories, _busy(context.instance), now)
