@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import typer
 from rich.console import Console
 
 from keystone_platform.commands import demo, query, stack, streams
-from keystone_platform.errors import KeystoneError
+from keystone_platform.errors import KeystoneError, single_errors
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -25,12 +26,14 @@ for group in (stack, streams, query, demo):
 
 
 def main() -> None:
-    """Run the command line; errors go to stderr with their mend, exit status 1."""
+    """Run the command line; errors go to stderr with their mend, and with `--json` to stdout as well; exit status 1."""
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
     except KeystoneError as error:
         stderr.print(f"error: {error}", style="red", markup=False)
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"errors": [each.as_json() for each in single_errors(error)]}))
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

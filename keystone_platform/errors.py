@@ -16,6 +16,10 @@ class KeystoneError(Exception):
         self.what = what
         self.mend = mend
 
+    def as_json(self) -> dict[str, str | int]:
+        """Return the error's type and attributes as JSON values."""
+        return {"type": type(self).__name__, "what": self.what, "mend": self.mend}
+
     def __str__(self) -> str:
         """Return the error and its mend on one line."""
         return f"{self.what}. {self.mend}" if self.mend else self.what
@@ -35,6 +39,9 @@ class InvalidSpec(KeystoneError):
         self.file = file
         self.line = line
         self.field = field
+
+    def as_json(self) -> dict[str, str | int]:
+        return super().as_json() | {"file": self.file, "line": self.line, "field": self.field}
 
     def __str__(self) -> str:
         """Return `file:line: field: what. mend`, leaving out what is unknown."""
@@ -73,3 +80,8 @@ class UnknownOutcome(KeystoneError):
 
 class Conflict(KeystoneError):
     """Somebody else acted on the same thing first (an open intent, a newer epoch, a changed table)."""
+
+
+def single_errors(error: KeystoneError) -> tuple[KeystoneError, ...]:
+    """Return the errors that are told together, or the error itself."""
+    return error.errors if isinstance(error, InvalidSpecs) else (error,)

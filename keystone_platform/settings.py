@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from keystone_platform.errors import InvalidSpec, Terminal
 
@@ -63,6 +63,23 @@ class Settings(BaseModel):
     ledger_url: str = Field(repr=False)
     checkpoints: str = "s3://keystone/flink"
 
+    @field_validator("kafka")
+    @classmethod
+    def _names_a_broker(cls, value: dict[str, str]) -> dict[str, str]:
+        if not value.get("bootstrap.servers"):
+            message = "`bootstrap.servers` is missing"
+            raise ValueError(message)
+        return value
+
+    @field_validator("catalog")
+    @classmethod
+    def _names_a_catalog(cls, value: dict[str, str]) -> dict[str, str]:
+        missing = [key for key in ("type", "uri") if not value.get(key)]
+        if missing:
+            message = f"`{'` and `'.join(missing)}` missing"
+            raise ValueError(message)
+        return value
+
     @property
     def bootstrap_servers(self) -> str:
         """Kafka's `host:port[,host:port…]`."""
@@ -71,12 +88,12 @@ class Settings(BaseModel):
 
 def home_folder(env: Mapping[str, str]) -> Path:
     """Return the embedded stack's folder, absolute; it need not exist."""
-    return Path(env.get(HOME_VARIABLE, ".keystone")).absolute()
+    return Path(env.get(HOME_VARIABLE) or ".keystone").absolute()
 
 
 def streams_folder(env: Mapping[str, str]) -> Path:
     """Return the folder of the stream YAMLs, absolute; it need not exist."""
-    return Path(env.get(STREAMS_VARIABLE, "streams")).absolute()
+    return Path(env.get(STREAMS_VARIABLE) or "streams").absolute()
 
 
 def settings_file(env: Mapping[str, str]) -> Path:
@@ -101,9 +118,12 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         mend = f"Start the embedded stack with `keystone up`, or name a settings file in {SETTINGS_VARIABLE}."
         raise Terminal(message, mend=mend)
     try:
-        return Settings.model_validate_json(path.read_text())
+        return Settings.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidSpec(
-            first["msg"], file=str(path), field=".".join(map(str, first["loc"])), mend="See `keystone env --json`."
+            first["msg"].removeprefix("Value error, "),
+            file=str(path),
+            field=".".join(map(str, first["loc"])),
+            mend="`keystone env --json` of an embedded stack shows the form.",
         ) from error

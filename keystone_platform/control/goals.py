@@ -15,6 +15,7 @@ from keystone_platform.plan.lifecycle import Lifecycle
 from keystone_platform.plan.plan_router import PlannedRoute, plan_loaded
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import load_settings
+from keystone_platform.spec.fleet import LoadedRoute
 from keystone_platform.spec.loader import load_streams
 
 
@@ -37,7 +38,7 @@ def wanted(folder: Path, routes: Sequence[str]) -> Wanted:
     Raises:
         InvalidSpec: something in the folder is wrong, or a named route is not declared.
     """
-    planned = [plan_loaded(route) for route in load_streams(folder).select(routes)]
+    planned = [plan_loaded(route) for route in _declared(folder, routes)]
     return Wanted(
         goals=tuple(Goal(each.plan, each.loaded.stream.partitions) for each in planned if each.plan),
         unsupported=tuple(each.error for each in planned if each.error),
@@ -83,13 +84,22 @@ def preview(folder: Path, routes: Sequence[str], env: Mapping[str, str]) -> tupl
     Raises:
         InvalidSpec: something in the folder is wrong.
     """
-    declared = load_streams(folder).select(routes)
+    declared = _declared(folder, routes)
     try:
         statuses = _statuses([route.id for route in declared], env)
         note = ""
     except KeystoneError as error:
         statuses, note = {}, f"What runs is unknown, every route counts as new: {error}"
     return [_preview(plan_loaded(route), statuses.get(route.id)) for route in declared], note
+
+
+def _declared(folder: Path, routes: Sequence[str]) -> tuple[LoadedRoute, ...]:
+    fleet = load_streams(folder)
+    if not fleet.streams:
+        mend = "Write one (docs/streams.md), or name another folder: --streams DIR or KEYSTONE_STREAMS."
+        message = "no stream file (*.yaml, *.yml) in this folder"
+        raise InvalidSpec(message, file=str(folder), mend=mend)
+    return fleet.select(routes)
 
 
 def _statuses(routes: Sequence[str], env: Mapping[str, str]) -> dict[str, RouteStatus]:

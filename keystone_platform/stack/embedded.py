@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from keystone_platform.stack.supervisor import Supervisor
 
 GROUPS = ("kafka", "s3", "flink", "dagster")
 """What can be left out of an `up`: the first words of the servers' names."""
+
+_ODD = re.compile(r"[^A-Za-z0-9_./+@-]")
 
 _PATIENCE_S = 15.0
 """How long survivors of a crash may take to end by themselves."""
@@ -93,7 +96,7 @@ class EmbeddedStack:
         _check_names(without)
         _check_paths(self.home.folder, wheel_folder())
         java = find_java(self._env)
-        self.home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds keys and everybody's events
+        _make_folder(self.home)
         with exclusive(self.home):
             if self._supervisor.pid() is None:
                 end_processes(self.home.mark, _PATIENCE_S)  # a crashed supervisor's children hold ports and files
@@ -113,13 +116,14 @@ class EmbeddedStack:
         """Stop everything that `up` of this home started, crash or not, and return how many processes that were.
 
         Args:
-            purge: remove the stack's data, logs and settings too; what others put into the folder stays.
+            purge: remove the stack's data, logs and settings too; what others put into the folder stays, and all of
+                it where no stack was ever up.
         """
-        if not self.home.folder.exists():
+        if not self.home.folder.is_dir():
             return end_processes(self.home.mark, _PATIENCE_S)
         with exclusive(self.home):
             stopped = self._stop_all()
-            if purge:
+            if purge and self.home.is_stack:
                 for path in self.home.made():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
         if purge and not any(self.home.folder.iterdir()):
@@ -256,8 +260,23 @@ def _check_names(without: Collection[str]) -> None:
 
 
 def _check_paths(*paths: Path) -> None:
-    """Refuse what Flink's start scripts break on: they do not quote paths."""
+    """Refuse what the servers' start scripts and configuration files break on: they do not quote paths."""
     for path in paths:
-        if any(character.isspace() for character in str(path)):
-            message = f"{path!s} has a blank in it, which Flink's start scripts cannot take"
-            raise Terminal(message, mend="Use a checkout and a KEYSTONE_HOME without blanks in their paths.")
+        odd = _ODD.search(str(path))
+        if odd:
+            message = f"{path!s} has {odd.group()!r} in it, which the servers' start scripts cannot take"
+            mend = "Use a checkout and a KEYSTONE_HOME whose paths are of letters, digits and - _ . + @ only."
+            raise Terminal(message, mend=mend)
+
+
+def _make_folder(home: Home) -> None:
+    """Make the home; never move into a folder where somebody else keeps files of the same names."""
+    try:
+        home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds keys and everybody's events
+    except OSError as error:
+        message = f"{home.folder} cannot be made: {error.strerror}"
+        raise Terminal(message, mend="Name another folder in KEYSTONE_HOME.") from error
+    if not home.is_stack and home.strangers():
+        names = ", ".join(path.name for path in home.strangers())
+        message = f"{home.folder} holds {names}, which no stack made"
+        raise Terminal(message, mend="Name another folder in KEYSTONE_HOME, or move them away.")

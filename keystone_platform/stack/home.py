@@ -36,6 +36,9 @@ _MADE = (
     SETTINGS_FILE,
 )
 
+_MADE_WITHOUT_STACK = ("run", "flink-client")
+"""The lock, and the class path of a client of remote servers, are made here without any stack."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -89,6 +92,15 @@ class Home:
     def log(self, server: str) -> Path:
         """Return the server's log file; it need not exist."""
         return self.folder / "logs" / f"{server}.log"
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether a stack was ever up here."""
+        return self.state.is_file()
+
+    def strangers(self) -> tuple[Path, ...]:
+        """Return what would be in the way of a first `up`: names that the stack uses, made by somebody else."""
+        return tuple(path for path in self.made() if path.name not in _MADE_WITHOUT_STACK)
 
     def made(self) -> tuple[Path, ...]:
         """Return what the stack made here and a purge removes: nothing that somebody else put into the folder."""

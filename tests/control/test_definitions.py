@@ -22,7 +22,7 @@ ROUTES = ("one.warehouse", "two.warehouse")
 SETTINGS = Settings(
     kafka={"bootstrap.servers": "kafka:9092"},
     s3=S3Settings(endpoint="http://s3", access_key_id="a", secret_access_key="s"),
-    catalog={},
+    catalog={"type": "sql", "uri": "sqlite://"},
     flink_rest="http://flink:8081",
     dagster_url="http://dagster:3000",
     ledger_url="sqlite://",
