@@ -36,6 +36,10 @@ Streams = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 
 
+PIPE_WIDTH = 200
+"""Columns of a table that is not shown on a terminal."""
+
+
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
     app.command()(plan)
@@ -155,17 +159,23 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
             str(deployment.epoch) if deployment else "",
             deployment.job_id if deployment else "",
         )
-    Console().print(table)
+    _console().print(table)
 
 
 def _show_previews(previews: Sequence[RoutePreview], note: str) -> None:
     table = _table("route", "now", "change", "what differs", "plan")
     for item in previews:
         table.add_row(item.route, item.state, item.change, escape(item.error or item.why), item.digest[:12])
-    console = Console()
+    console = _console()
     console.print(table)
     if note:
         console.print(note, style="yellow", markup=False)
+
+
+def _console() -> Console:
+    """Return stdout's console; a pipe has no width of its own, so it gets one that breaks no line."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def _table(*columns: str) -> Table:

@@ -18,6 +18,7 @@ from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.router_plan import RouterPlan
 
@@ -25,8 +26,8 @@ Progress = Callable[[str, str], None]
 """Is told (route, what is being done now)."""
 
 
-PATIENCE = timedelta(seconds=90)
-"""How long to wait for somebody else who acts on the same route; below ACT_TIMEOUT, after which he counts as dead."""
+PATIENCE = ACT_TIMEOUT + timedelta(seconds=30)
+"""How long to wait for somebody else who acts on the same route: until he has ended or counts as dead."""
 
 _LOOK_AGAIN_S = 3.0
 
@@ -128,6 +129,7 @@ def _observe(
 ) -> tuple[list[_Step], dict[str, Job]]:
     """Observe and decide; as long as somebody else acts on one of the routes, wait and look again."""
     deadline = gateways.clock.now() + PATIENCE
+    told: set[str] = set()
     while True:
         jobs = {job.job_id: job for job in gateways.flink.jobs()}
         latest = gateways.ledger.latest()
@@ -136,7 +138,9 @@ def _observe(
         if not waiting or gateways.clock.now() >= deadline:
             return steps, jobs
         for step in waiting:
-            progress(step.goal.route, f"waiting: {step.action.why}")
+            if step.goal.route not in told:
+                progress(step.goal.route, f"waiting for at most {PATIENCE.seconds} s: {step.action.why}")
+        told |= {step.goal.route for step in waiting}
         gateways.clock.sleep(_LOOK_AGAIN_S)
 
 

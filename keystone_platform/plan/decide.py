@@ -62,7 +62,7 @@ def decide(
     """
     state = lifecycle(last, job, now)
     if state in (Lifecycle.SUBMITTING, Lifecycle.STOPPING):
-        return Action(Act.WAIT, f"somebody else's act is under way ({state})")
+        return Action(Act.WAIT, f"somebody else is {state} it, or died while doing so")
     if request is Request.STOP or goal is None:
         return _stop(state)
     if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED) and last:
