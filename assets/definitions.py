@@ -11,14 +11,14 @@ from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
-from keystone_platform.settings import streams_folder
-from keystone_platform.spec.loader import load_streams_leniently
+from keystone_platform.settings import last_good_folder, streams_folder
+from keystone_platform.spec.last_good import load_or_remember
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Build the definitions from the folder of stream YAMLs; nothing else is read or reached."""
-    routes = warehouse_routes(load_streams_leniently(streams_folder(os.environ)))
+    routes = warehouse_routes(load_or_remember(streams_folder(os.environ), last_good_folder(os.environ)))
     return dg.Definitions(
         assets=[*(landed_asset(route) for route in routes), *(compacted_asset(route) for route in routes)],
         sensors=[landing_sensor(routes), compaction_sensor(routes)] if routes else [],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import dagster as dg
 
@@ -13,19 +12,21 @@ from keystone_platform.defs.jobs import lifecycle_jobs
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import router_assets
 from keystone_platform.defs.topics import topic_asset
-from keystone_platform.settings import streams_folder
-from keystone_platform.spec.loader import load_streams_leniently
+from keystone_platform.settings import last_good_folder, streams_folder
+from keystone_platform.spec.fleet import Fleet
+from keystone_platform.spec.last_good import load_or_remember
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Build the definitions from the folder of stream YAMLs; nothing else is read or reached."""
-    return definitions_of(streams_folder(os.environ), KeystoneResource())
+    fleet = load_or_remember(streams_folder(os.environ), last_good_folder(os.environ))
+    return definitions_of(fleet, KeystoneResource())
 
 
-def definitions_of(streams: Path, keystone: KeystoneResource) -> dg.Definitions:
-    """Return the definitions of the streams in a folder; `keystone` is connected only by what runs."""
-    planned = plan_declared(load_streams_leniently(streams))
+def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
+    """Return the definitions of the fleet; `keystone` is connected only by what runs."""
+    planned = plan_declared(fleet)
     topics = [topic_asset(stream) for stream in planned.fleet.streams]
     routers = [router_assets(planned.planned())] if planned.goals else []
     return dg.Definitions(

@@ -26,6 +26,9 @@ STREAMS_VARIABLE = "KEYSTONE_STREAMS"
 SETTINGS_FILE = "settings.json"
 """Name of the settings file that `keystone up` writes below the home folder."""
 
+LAST_GOOD_FOLDER = "last-good-streams"
+"""Name of the folder below the home that holds each stream file as it was when last valid."""
+
 
 class S3Settings(BaseModel):
     """The object store that holds tables, checkpoints and savepoints."""
@@ -94,6 +97,11 @@ def home_folder(env: Mapping[str, str]) -> Path:
 def streams_folder(env: Mapping[str, str]) -> Path:
     """Return the folder of the stream YAMLs, absolute; it need not exist."""
     return Path(env.get(STREAMS_VARIABLE) or "streams").absolute()
+
+
+def last_good_folder(env: Mapping[str, str]) -> Path:
+    """Return where the stream files are remembered as they were when last valid; it need not exist."""
+    return home_folder(env) / LAST_GOOD_FOLDER
 
 
 def settings_file(env: Mapping[str, str]) -> Path:

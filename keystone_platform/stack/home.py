@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from keystone_platform.settings import SETTINGS_FILE
+from keystone_platform.settings import LAST_GOOD_FOLDER, SETTINGS_FILE
 
 STACK_VARIABLE = "KEYSTONE_STACK"
 """In the environment of every process that `up` started, inherited by their children: the mark of their home."""
@@ -34,10 +34,11 @@ _MADE = (
     "ledger.db-wal",
     "stack.json",
     SETTINGS_FILE,
+    LAST_GOOD_FOLDER,
 )
 
-_MADE_WITHOUT_STACK = ("run", "flink-client")
-"""The lock, and the class path of a client of remote servers, are made here without any stack."""
+_MADE_WITHOUT_STACK = ("run", "flink-client", LAST_GOOD_FOLDER)
+"""The lock, and what a client of remote servers and a Dagster of one's own keep here, are made without any stack."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.plan.healing import FIRST_BACKOFF
 from keystone_platform.settings import S3Settings, Settings
+from keystone_platform.spec.loader import load_streams_leniently
 from tests.control.fakes import World, make_world
 from tests.e2e.platform import stream_yaml
 
@@ -55,7 +56,7 @@ def defs(tmp_path: Path, resource: KeystoneResource) -> dg.Definitions:
     for stream in ("one", "two"):
         (folder / f"{stream}.yaml").write_text(stream_yaml(stream))
     (folder / "bad.yaml").write_text("stream: [")
-    return definitions_of(folder, resource)
+    return definitions_of(load_streams_leniently(folder), resource)
 
 
 def materialise(defs: dg.Definitions, *routes: str, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
