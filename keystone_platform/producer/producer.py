@@ -64,12 +64,12 @@ class KeystoneProducer:
 
     Args:
         kafka: properties as a Kafka client takes them; at least `bootstrap.servers`.
-        app: the service's name.
+        app: the service's name, without a slash: host and app are one header, `host/app`.
         host: default: this machine's name.
         topics: topic of each stream; a stream that is not in it has its own name as topic.
 
     Raises:
-        ValueError: librdkafka does not know a property, or its value.
+        ValueError: librdkafka does not know a property or its value, or app or host has a slash.
     """
 
     def __init__(
@@ -80,7 +80,11 @@ class KeystoneProducer:
         host: str | None = None,
         topics: Mapping[str, str] | None = None,
     ) -> None:
-        self._source = f"{host or socket.gethostname()}/{app}"
+        host = host or socket.gethostname()
+        if "/" in host or "/" in app:
+            message = f"a slash in {host!r} or {app!r}: it parts host and app in the header {envelope.CE_SOURCE}"
+            raise ValueError(message)
+        self._source = f"{host}/{app}"
         self._topics = dict(topics or {})
         self._guids = GuidSource()
         self._account = Account()
@@ -107,6 +111,7 @@ class KeystoneProducer:
 
         Raises:
             ValueError: `time` has no zone, or an extension's name is not of [a-z0-9]{1,20}.
+            TypeError: payload or key are not bytes.
         """
         now = datetime.now(UTC) if time is None else _utc(time)
         guid = self._guids.next()
@@ -132,6 +137,9 @@ class KeystoneProducer:
             self._account.drop(DropReason.QUEUE_FULL)
         except KafkaException as error:
             self._account.drop(_REASONS.get(error.args[0].code(), DropReason.REFUSED))
+        except BaseException:  # the caller's mistake (a payload that is no bytes) is told, and accounted for as well
+            self._account.drop(DropReason.REFUSED)
+            raise
         return guid
 
     def counts(self) -> Counts:

@@ -77,3 +77,16 @@ def test_a_service_needs_no_other_package_of_the_platform() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_a_payload_that_is_no_bytes_is_told_and_accounted_for() -> None:
+    producer = KeystoneProducer(NOWHERE, app="test")
+    with pytest.raises(TypeError):
+        producer.send("playback", 5)  # type: ignore[arg-type]
+    assert producer.close(deadline_s=0).dropped == {DropReason.REFUSED: 1}
+
+
+@pytest.mark.parametrize(("host", "app"), [("h", "a/b"), ("h/i", "a")])
+def test_a_slash_that_would_cut_host_or_app_in_the_table_is_refused(host: str, app: str) -> None:
+    with pytest.raises(ValueError, match="slash"):
+        KeystoneProducer(NOWHERE, app=app, host=host)
