@@ -17,7 +17,8 @@ from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keystone_platform.control.goals import RoutePreview, Wanted
+    from keystone_platform.control.goals import Wanted
+    from keystone_platform.control.preview import RoutePreview
     from keystone_platform.control.reconcile import Verdict
     from keystone_platform.plan.decide import Request
     from keystone_platform.settings import Settings
@@ -51,11 +52,22 @@ def register(app: typer.Typer) -> None:
 def plan(routes: Routes = None, streams: Streams = None, as_json: Json = False) -> None:
     """Check the stream YAMLs and show what `apply` would do and cost. Touches nothing.
 
-    Exit status 1 when a file or a route is wrong. Works without running servers: then every route counts as new.
+    Exit status 1 when a file is wrong or a route would be refused. Works without running servers: then every route
+    counts as new.
     """
-    from keystone_platform.control.goals import preview
+    from keystone_platform.control.goals import planned_routes
+    from keystone_platform.control.preview import preview, preview_blind, preview_undeclared
+    from keystone_platform.errors import KeystoneError
+    from keystone_platform.wiring import connect
 
-    previews, note = preview(_folder(streams), routes or (), os.environ)
+    planned = planned_routes(_folder(streams), routes or ())
+    try:
+        gateways = connect(load_settings())
+        previews, note = preview(gateways, planned), ""
+        if not routes:
+            previews += preview_undeclared(gateways, {each.loaded.id for each in planned})
+    except KeystoneError as error:
+        previews, note = preview_blind(planned), f"What runs is unknown, every route counts as new: {error}"
     if as_json:
         typer.echo(json.dumps({"routes": [item.as_json() for item in previews], "note": note}, indent=2))
     else:
@@ -75,10 +87,16 @@ def apply(routes: Routes = None, streams: Streams = None, as_json: Json = False)
 
 
 def stop(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
-    """Stop routers with a savepoint. They stay stopped until `apply` starts them from it."""
+    """Stop routers with a savepoint. They stay stopped until `apply` starts them from it.
+
+    Reads no stream file, so `--streams` changes nothing: what was deployed can be stopped, whatever is declared by now.
+    """
+    from keystone_platform.control.goals import Wanted, deployed
+    from keystone_platform.gateways.ledger import SqlLedger
     from keystone_platform.plan.decide import Request
 
-    _reconcile(_wanted(streams, routes), Request.STOP, as_json)
+    ledger = SqlLedger(load_settings().ledger_url)
+    _reconcile(Wanted(deployed(ledger, routes)), Request.STOP, as_json)
 
 
 def restart(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:

@@ -17,7 +17,7 @@ from keystone_platform.control.stop import stop
 from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
-from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, newest_taken
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.router_plan import RouterPlan
@@ -157,8 +157,7 @@ def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | N
 
 def _refuse_other_data(gateways: Gateways, step: _Step) -> _Step:
     """Never hand a router's positions to a plan that reads or writes other data: it would lose or mix events."""
-    taken = (each for each in gateways.ledger.history(step.goal.route) if each.outcome is not Outcome.REFUSED)
-    before = next(taken, None)
+    before = newest_taken(gateways.ledger.history(step.goal.route))
     if before is None:
         return step
     change = diff_plans(before.plan, step.goal.plan)

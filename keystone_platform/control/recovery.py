@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.objects import CHECKPOINT_METADATA, checkpoint_prefix, newest_checkpoint
-from keystone_platform.plan.deployment import Deployment, Outcome
+from keystone_platform.plan.deployment import Deployment, newest_taken
 from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, RecoveryPoint, checkpoint_id, newest
 from keystone_platform.plan.router_plan import WarehouseTarget
 
@@ -25,7 +25,7 @@ def recovery_point(gateways: Gateways, history: Sequence[Deployment]) -> str | N
     Raises:
         Terminal: it has committed to its table but left no point: starting would lose or double events.
     """
-    last = next((deployment for deployment in history if deployment.outcome is not Outcome.REFUSED), None)
+    last = newest_taken(history)
     if last is None:
         return None
     if last.savepoint:

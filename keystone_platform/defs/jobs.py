@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import dagster as dg
 from pydantic import Field
 
+from keystone_platform.control.goals import deployed
 from keystone_platform.control.reconcile import Goal, reconcile
 from keystone_platform.defs.keys import FLINK_POOL
 from keystone_platform.defs.resource import KeystoneResource
@@ -34,9 +35,11 @@ def lifecycle_jobs(goals: Mapping[str, Goal]) -> list[dg.JobDefinition]:
 def _job(name: str, description: str, request: Request, goals: Mapping[str, Goal]) -> dg.JobDefinition:
     @dg.op(name=f"{name}_op", description=description, pool=FLINK_POOL)
     def act(context: dg.OpExecutionContext, config: RouteSelection, keystone: KeystoneResource) -> None:
-        chosen = [_goal(goals, route) for route in config.routes]
+        gateways = keystone.gateways()
+        stops = request is Request.STOP  # what was deployed can be stopped, whatever is declared by now
+        chosen = deployed(gateways.ledger, config.routes) if stops else [_goal(goals, each) for each in config.routes]
         progress: Callable[[str, str], None] = lambda route, doing: context.log.info(f"{route}: {doing}")  # noqa: E731
-        verdicts = reconcile(keystone.gateways(), chosen, request, progress)
+        verdicts = reconcile(gateways, chosen, request, progress)
         for verdict in verdicts:
             context.log.info(f"{verdict.route}: {verdict.message}")
         fail_if_any(verdicts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -107,6 +107,10 @@ class Lake(Protocol):
         """
         ...
 
+    def check_table(self, plan: RouterPlan) -> None:
+        """Raise what `ensure_table` would refuse of a warehouse plan, without touching anything."""
+        ...
+
     def tables(self) -> tuple[str, ...]:
         """Return the names of all tables, sorted."""
         ...
@@ -148,6 +152,12 @@ class IcebergLake:
             raise InvalidSpec(message, mend="Only a warehouse route has one.")
         with self.translated():
             return self._ensure(plan, plan.target.table)
+
+    def check_table(self, plan: RouterPlan) -> None:
+        if not isinstance(plan.target, WarehouseTarget):
+            return
+        with self.translated(), suppress(NoSuchTableError):
+            _evolution_of(self.catalog.load_table(plan.target.table), plan, plan.target.table)
 
     def tables(self) -> tuple[str, ...]:
         with self.translated():
@@ -265,6 +275,13 @@ def head_of(table: Table) -> Head:
 
 
 def _evolve(table: Table, plan: RouterPlan, name: str) -> TableChange:
+    needed = _evolution_of(table, plan, name)
+    _apply(table, needed)
+    return TableChange(name, False, tuple(map(str, needed.added)), tuple(map(str, needed.widened)))
+
+
+def _evolution_of(table: Table, plan: RouterPlan, name: str) -> Evolution:
+    """Return what the table lacks for the plan; InvalidSpec when it can't take it."""
     if not is_hourly(table.spec(), table.schema()):
         message = f"table {name} exists and is not partitioned by the hour of _time"
         raise InvalidSpec(message, field="sink.warehouse.table", mend="It is not Keystone's: name another table.")
@@ -273,8 +290,7 @@ def _evolve(table: Table, plan: RouterPlan, name: str) -> TableChange:
         message = f"table {name} can't take the route {plan.route}: {'; '.join(map(str, needed.incompatible))}"
         mend = "Name another table for the new form (the old one stays), or keep the column's type."
         raise InvalidSpec(message, field="sink.warehouse.table", mend=mend)
-    _apply(table, needed)
-    return TableChange(name, False, tuple(map(str, needed.added)), tuple(map(str, needed.widened)))
+    return needed
 
 
 def _apply(table: Table, needed: Evolution) -> None:

@@ -7,6 +7,7 @@ router is in now is computed from these facts and from what the cluster says (`p
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -82,6 +83,11 @@ class Deployment:
     def is_open(self) -> bool:
         """Whether it runs or may run, as far as the ledger knows."""
         return self.end is None and self.outcome is not Outcome.REFUSED
+
+
+def newest_taken(history: Iterable[Deployment]) -> Deployment | None:
+    """Return the newest deployment that the cluster took or may have taken; `history` is newest first."""
+    return next((each for each in history if each.outcome is not Outcome.REFUSED), None)
 
 
 def job_id_of(ledger_id: uuid.UUID, route: str, epoch: int) -> str:

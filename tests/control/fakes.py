@@ -217,6 +217,9 @@ class FakeLake:
         self.made.add(plan.target.table)
         return TableChange(plan.target.table, created)
 
+    def check_table(self, plan: RouterPlan) -> None:
+        return None
+
     def tables(self) -> tuple[str, ...]:
         return tuple(sorted(self.made))
 

@@ -125,7 +125,7 @@ def test_the_jobs_stop_and_restart_what_is_chosen_and_nothing_else(defs: dg.Defi
 
 
 def test_a_job_over_an_unknown_route_fails_and_names_the_known_ones(defs: dg.Definitions) -> None:
-    result = run_job(defs, "stop_routers", "on.warehouse")
+    result = run_job(defs, "restart_routers", "on.warehouse")
     failure = next(event for event in result.all_events if event.is_step_failure)
     assert "one.warehouse, two.warehouse" in str(failure.step_failure_data)
 

@@ -1,0 +1,115 @@
+"""What an apply would do, route by route. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.sweep import RouteStatus, sweep
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.plan.change import Change, ChangeKind, diff_plans
+from keystone_platform.plan.decide import Act, Request, decide
+from keystone_platform.plan.deployment import newest_taken
+from keystone_platform.plan.plan_router import PlannedRoute
+from keystone_platform.plan.router_plan import RouterPlan
+
+
+@dataclass(frozen=True)
+class RoutePreview:
+    """What an apply would do with one route.
+
+    Attributes:
+        state: the route's lifecycle now; `unknown` when no server was asked.
+        change: nothing, new, resume (it is down and goes on where it ended), rescale, restart, wait, undeclared (it
+            runs and no file declares it), or refused.
+        why: the differences, for people.
+        error: why it would be refused; empty when it would not.
+    """
+
+    route: str
+    state: str
+    change: str
+    why: str
+    plan: RouterPlan | None
+    error: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The plan's digest; empty without a plan."""
+        return self.plan.digest if self.plan else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "route": self.route,
+            "state": self.state,
+            "change": self.change,
+            "why": self.why,
+            "error": self.error or None,
+            "plan_digest": self.digest or None,
+            "plan": self.plan.model_dump(mode="json", exclude_none=True) if self.plan else None,
+        }
+
+
+def preview_blind(planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
+    """Return a preview per route without asking any server: every route counts as new."""
+    return [_unsupported(each, "unknown") or _new(each, "unknown") for each in planned]
+
+
+def preview(gateways: Gateways, planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
+    """Return a preview per route; raises Transient if cluster, ledger or catalog do not answer."""
+    statuses = sweep(gateways, [each.loaded.id for each in planned])
+    return [_preview(gateways, each, status) for each, status in zip(planned, statuses, strict=True)]
+
+
+def preview_undeclared(gateways: Gateways, declared: Collection[str]) -> list[RoutePreview]:
+    """Return a row for each route that runs, as far as the ledger knows, and that no file declares."""
+    others = [name for name, last in gateways.ledger.latest().items() if last.is_open and name not in declared]
+    return [
+        RoutePreview(
+            status.route, status.state.value, "undeclared", f"no file declares it: keystone stop {status.route}", None
+        )
+        for status in sweep(gateways, sorted(others))
+    ]
+
+
+def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> RoutePreview:
+    unsupported = _unsupported(planned, status.state.value)
+    if unsupported:
+        return unsupported
+    assert planned.plan is not None  # a planned route has a plan or an error
+    plan, state = planned.plan, status.state.value
+    before = newest_taken(gateways.ledger.history(status.route))
+    change = diff_plans(before.plan if before else None, plan)
+    why = "; ".join(map(str, change.differences))
+    if before and change.kind is ChangeKind.NEW:
+        error = "that is another router: declare it under another `name:` and stop this one"
+        return RoutePreview(status.route, state, "refused", why, plan, f"{why}: {error}")
+    try:
+        gateways.lake.check_table(plan)
+    except InvalidSpec as error:
+        return RoutePreview(status.route, state, "refused", why, plan, str(error))
+    return RoutePreview(status.route, state, _word(gateways, plan, status, change), why, plan)
+
+
+def _word(gateways: Gateways, plan: RouterPlan, status: RouteStatus, change: Change) -> str:
+    action = decide(plan, Request.CONVERGE, status.last, status.job, gateways.clock.now())
+    match action.act:
+        case Act.START:
+            return "new" if change.kind is ChangeKind.NEW else "resume"
+        case Act.REPLACE:
+            return change.kind.value
+        case _:
+            return action.act.value
+
+
+def _unsupported(planned: PlannedRoute, state: str) -> RoutePreview | None:
+    if planned.error is None:
+        return None
+    return RoutePreview(planned.loaded.id, state, "refused", "", None, str(planned.error))
+
+
+def _new(planned: PlannedRoute, state: str) -> RoutePreview:
+    return RoutePreview(planned.loaded.id, state, ChangeKind.NEW.value, "", planned.plan)
