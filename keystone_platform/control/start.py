@@ -58,10 +58,19 @@ def _submit_and_wait(gateways: Gateways, launches: Sequence[Launch], progress: P
     for deployment in wanted:
         origin = deployment.restore_from or "the earliest offsets"
         progress(deployment.route, f"submitting epoch {deployment.epoch} from {origin}")
-    outcomes = gateways.submitter.submit([_submission(gateways, deployment) for deployment in wanted]) if wanted else ()
-    by_job = {outcome.job_id: outcome for outcome in outcomes}
+    by_job = {outcome.job_id: outcome for outcome in _submit(gateways, wanted)}
     recorded = [_record(gateways, intent, by_job) for intent in intents]
     return [_await_running(gateways, item, progress) for item in recorded]
+
+
+def _submit(gateways: Gateways, deployments: Sequence[Deployment]) -> Sequence[SubmitOutcome]:
+    if not deployments:
+        return ()
+    try:
+        return gateways.submitter.submit([_submission(gateways, deployment) for deployment in deployments])
+    except Transient as error:  # no JVM, so nothing was sent: that is known, and must not look like an act under way
+        reason = str(error)
+        return [SubmitOutcome(job_id=each.job_id, status="refused", reason=reason) for each in deployments]
 
 
 def _intend(gateways: Gateways, item: Launch) -> Launched:

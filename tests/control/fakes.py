@@ -163,12 +163,16 @@ class FakeSubmitter:
 
     flink: FakeFlink
     uncompilable: set[str] = field(default_factory=set)
+    has_jvm: bool = True
     dies_before: bool = False
     dies_after: bool = False
     calls: int = 0
 
     def submit(self, submissions: Sequence[Submission]) -> tuple[SubmitOutcome, ...]:
         self.calls += 1
+        if not self.has_jvm:
+            message = "no JVM could be started"
+            raise Transient(message)
         if self.dies_before:
             return tuple(SubmitOutcome(job_id=item.job_id, status="unknown", reason="it died") for item in submissions)
         outcomes = tuple(self._one(item) for item in submissions)

@@ -152,6 +152,15 @@ def test_leaves_the_outcome_open_when_the_submitter_dies_and_no_job_is_seen(worl
     assert (newest.outcome, newest.end) == (None, None)
 
 
+def test_when_no_jvm_starts_it_is_known_that_nothing_runs_and_the_next_reconcile_need_not_wait(world: World) -> None:
+    world.submitter.has_jvm = False
+    assert "no JVM" in converge(world).message
+    world.submitter.has_jvm = True
+    before = world.clock.now()
+    assert deployed(converge(world)).epoch == 2
+    assert world.clock.now() - before < ACT_TIMEOUT
+
+
 def test_two_writers_of_one_epoch_cannot_both_win(world: World) -> None:
     world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
     with pytest.raises(Conflict):
