@@ -28,7 +28,7 @@ def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
     """Return the definitions of the fleet; `keystone` is connected only by what runs."""
     planned = plan_declared(fleet)
     topics = [topic_asset(stream) for stream in planned.fleet.streams]
-    routers = [router_assets(planned.planned())] if planned.goals else []
+    routers = [router_assets(planned)] if planned.goals else []
     return dg.Definitions(
         assets=[*topics, *routers],
         jobs=lifecycle_jobs(planned.goals),

@@ -38,7 +38,9 @@ _TIMESTAMP = re.compile(
     re.ASCII,
 )
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_DAYS_OF_400_YEARS = 146_097
+_DAY_MICROS = 24 * 60 * 60 * 1_000_000
+_MIN_MICROS = (date.min.toordinal() - _EPOCH_ORDINAL) * _DAY_MICROS
+_MAX_MICROS = (date.max.toordinal() - _EPOCH_ORDINAL + 1) * _DAY_MICROS - 1
 _MAX_OFFSET = timedelta(hours=18)
 
 
@@ -204,16 +206,17 @@ def _timestamp(value: Any, _kind: Scalar) -> int:  # noqa: ANN401
     micros = int((fraction or "").ljust(6, "0")[:6])
     since_midnight = timedelta(hours=clock[0], minutes=clock[1], seconds=clock[2], microseconds=micros)
     local = timedelta(days=_date(day, Scalar.DATE)) + since_midnight
-    return (local + shift if sign == "-" else local - shift) // timedelta(microseconds=1)
+    micros = (local + shift if sign == "-" else local - shift) // timedelta(microseconds=1)
+    if not _MIN_MICROS <= micros <= _MAX_MICROS:
+        raise _Dead
+    return micros
 
 
 def _epoch_day(year: int, month: int, day: int) -> int:
-    shift = 400 if year == 0 else 0  # Python's calendar begins with year 1, ISO's with 0
     try:
-        ordinal = date(year + shift, month, day).toordinal()
-    except ValueError as error:
+        return date(year, month, day).toordinal() - _EPOCH_ORDINAL
+    except ValueError as error:  # no such day; Python's calendar begins with year 1, as the event format's does
         raise _Dead from error
-    return ordinal - _EPOCH_ORDINAL - (_DAYS_OF_400_YEARS if shift else 0)
 
 
 _SCALARS: Mapping[Scalar, Callable[[Any, Scalar], Any]] = {

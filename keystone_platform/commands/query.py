@@ -23,7 +23,8 @@ PLAIN_WIDTH = 200
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
-    app.command()(sql)
+    # a statement may begin with a comment, so with two dashes
+    app.command(context_settings={"ignore_unknown_options": True})(sql)
     app.command()(tables)
     app.command()(compact)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from keystone_platform.control.reconcile import Goal
+from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.spec.fleet import Fleet, LoadedRoute
 
@@ -24,6 +26,11 @@ class PlannedFleet:
 
     fleet: Fleet
     goals: Mapping[str, Goal]
+
+    def errors_of(self, route: str) -> tuple[InvalidSpec, ...]:
+        """Return what is wrong now with the file that declares the route; it is defined as it was before that."""
+        file = self.fleet.route(route).file.name
+        return tuple(error for error in self.fleet.errors if PurePath(error.file).name == file)
 
     def planned(self) -> list[tuple[LoadedRoute, Goal]]:
         """Return each declared route that has a goal, with it."""

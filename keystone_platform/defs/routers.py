@@ -10,16 +10,19 @@ import dagster as dg
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.defs import keys
+from keystone_platform.defs.fleet import PlannedFleet
 from keystone_platform.defs.references import code_reference
 from keystone_platform.defs.resource import KeystoneResource
+from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.lifecycle import Lifecycle
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 from keystone_platform.spec.fleet import LoadedRoute
 
 
-def router_assets(planned: Sequence[tuple[LoadedRoute, Goal]]) -> dg.AssetsDefinition:
+def router_assets(fleet: PlannedFleet) -> dg.AssetsDefinition:
     """Return all routers as one definition, so that one run and one JVM deploys as many as are selected."""
+    planned = fleet.planned()
     goals = {keys.router_key(goal.route): goal for _, goal in planned}
 
     @dg.multi_asset(
@@ -32,6 +35,7 @@ def router_assets(planned: Sequence[tuple[LoadedRoute, Goal]]) -> dg.AssetsDefin
     def routers(context: dg.AssetExecutionContext, keystone: KeystoneResource) -> Iterator[dg.MaterializeResult[Any]]:
         wanted = [goal for key, goal in goals.items() if key in context.selected_asset_keys]
         yield from materialise(context, keystone, wanted)
+        _tell_broken_files(context, [error for goal in wanted for error in fleet.errors_of(goal.route)])
 
     return routers
 
@@ -49,6 +53,16 @@ def materialise(
         if verdict.ok:
             yield _result(verdict, flink)
     fail_if_any(verdicts)
+
+
+def _tell_broken_files(context: dg.AssetExecutionContext, errors: Sequence[InvalidSpec]) -> None:
+    """Fail a person's run over a file that is wrong now; the health sensor's run did what it was asked for."""
+    for error in errors:
+        context.log.error(f"the last good form of the file was used: {error}")
+    if errors and keys.HEALING_TAG not in context.run.tags:
+        told = "\n".join(dict.fromkeys(map(str, errors)))
+        message = f"{told}\nWhat ran before runs on, by the last good form of the file."
+        raise dg.Failure(message, allow_retries=False)
 
 
 def fail_if_any(verdicts: Sequence[Verdict]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -58,11 +59,16 @@ def ask(settings: Settings, sql: str) -> Answer:
 
 
 def write_json(answer: Answer, out: TextIO) -> None:
-    """Write an array with one object a row, a row a line."""
+    """Write an array with one object a row, a row a line.
+
+    A column whose name occurs before gets a number behind it; NaN and infinities, which JSON lacks, become null.
+    """
+    names = _distinct(answer.columns)
     out.write("[")
     for number, row in enumerate(_rows(answer)):
         out.write(",\n " if number else "\n ")
-        out.write(json.dumps(dict(zip(answer.columns, row, strict=True)), default=_plain, ensure_ascii=False))
+        values = dict(zip(names, map(_finite, row), strict=True))
+        out.write(json.dumps(values, default=_plain, ensure_ascii=False, allow_nan=False))
     out.write("\n]\n")
 
 
@@ -97,6 +103,26 @@ def _rows(answer: Answer) -> Any:  # noqa: ANN401 - rows are tuples of whatever 
     with translated(answer.s3):
         while rows := answer.session.fetchmany(FETCH_ROWS):
             yield from rows
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for column in columns:
+        candidates = (column, *(f"{column}_{number}" for number in range(1, len(columns) + 1)))
+        names.append(next(name for name in candidates if name not in names))
+    return names
+
+
+def _finite(value: object) -> object:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in value]
+        case _:
+            return value
 
 
 def _cell(value: object) -> object:

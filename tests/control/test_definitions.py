@@ -15,6 +15,7 @@ from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.plan.healing import FIRST_BACKOFF
 from keystone_platform.settings import S3Settings, Settings
+from keystone_platform.spec.last_good import load_or_remember
 from keystone_platform.spec.loader import load_streams_leniently
 from tests.control.fakes import World, make_world
 from tests.e2e.platform import stream_yaml
@@ -113,6 +114,21 @@ def test_a_router_that_cannot_be_deployed_fails_the_run_and_the_other_is_deploye
     ]
     failure = next(event for event in result.all_events if event.is_step_failure)
     assert "one.warehouse: Flink refused it" in str(failure.step_failure_data.user_failure_data)
+
+
+def test_materialising_a_stream_whose_file_is_broken_now_fails_with_its_place_and_the_router_runs_on(
+    tmp_path: Path, resource: KeystoneResource, world: World
+) -> None:
+    folder, memory = tmp_path / "files", tmp_path / "memory"
+    folder.mkdir()
+    (folder / "one.yaml").write_text(stream_yaml("one"))
+    materialise(definitions_of(load_or_remember(folder, memory), resource), "one.warehouse")
+    (folder / "one.yaml").write_text(stream_yaml("one", where="contry = 'US'"))
+    broken = definitions_of(load_or_remember(folder, memory), resource)
+    result = materialise(broken, "one.warehouse", raise_on_error=False)
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "one.yaml:7: routes[0].filter" in str(failure.step_failure_data.user_failure_data)
+    assert world.flink.known[world.ledger.latest()["one.warehouse"].job_id].is_running
 
 
 def test_the_jobs_stop_and_restart_what_is_chosen_and_nothing_else(defs: dg.Definitions, world: World) -> None:

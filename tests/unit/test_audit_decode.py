@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from keystone_platform.audit.decode import Decoder
@@ -118,8 +120,21 @@ def test_nesting_up_to_the_bound_is_fine() -> None:
     assert DECODER.decode(('{"z":' + "[" * 63 + "]" * 63 + "}").encode()) is not None
 
 
-def test_the_year_zero_is_a_date() -> None:
-    assert DECODER.decode(b'{"day":"0000-01-01"}') == {
-        **dict.fromkeys(field.name for field in COLUMNS),
-        "day": -719528,
-    }
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"day":"0000-12-31"}',
+        '{"at":"0000-12-31T23:59:59Z"}',
+        '{"at":"0001-01-01T00:00:00+00:01"}',
+        '{"at":"9999-12-31T23:59:59-00:01"}',
+    ],
+)
+def test_a_time_that_no_python_reader_can_hold_is_dead_and_stops_no_compaction(event: str) -> None:
+    assert DECODER.decode(event.encode()) is None
+
+
+def test_the_first_and_the_last_day_are_fine() -> None:
+    for text in ("0001-01-01", "9999-12-31"):
+        decoded = DECODER.decode(f'{{"day":"{text}","at":"{text}T00:00:00Z"}}'.encode())
+        assert decoded is not None
+        assert date.fromordinal(decoded["day"] + date(1970, 1, 1).toordinal()).isoformat() == text

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.time.DateTimeException;
 import java.time.LocalDate;
 import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
 import java.time.temporal.ChronoUnit;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
@@ -12,6 +13,11 @@ import org.apache.flink.table.data.TimestampData;
 
 /** What JSON carries as text. */
 final class TextDecoders {
+
+    /** Before year 1 and after year 9999 the calendars of Python, so of pyiceberg, and of SQL differ or end. */
+    private static final int MIN_YEAR = 1;
+
+    private static final int MAX_YEAR = 9999;
 
     private TextDecoders() {}
 
@@ -31,7 +37,10 @@ final class TextDecoders {
             String text = text(parser, token, path, "date");
             if (text.length() == LENGTH) {
                 try {
-                    return (int) LocalDate.parse(text).toEpochDay();
+                    LocalDate day = LocalDate.parse(text);
+                    if (day.getYear() >= MIN_YEAR) {
+                        return (int) day.toEpochDay();
+                    }
                 } catch (DateTimeException notADay) {
                     // falls through
                 }
@@ -42,8 +51,6 @@ final class TextDecoders {
 
     /** A point in time: a text without zone or offset could mean 26 different ones. Digits below a microsecond are cut off. */
     record Timestamp(String path) implements FieldDecoder {
-        private static final int MAX_YEAR = 9999;
-
         @Override
         public Object decode(JsonParser parser, JsonToken token) throws IOException, DeadEvent {
             String text = text(parser, token, path, "timestamp");
@@ -52,8 +59,8 @@ final class TextDecoders {
                 if (usual != null) {
                     return usual;
                 }
-                OffsetDateTime time = OffsetDateTime.parse(text);
-                if (time.getYear() >= 0 && time.getYear() <= MAX_YEAR) {
+                OffsetDateTime time = OffsetDateTime.parse(text).withOffsetSameInstant(ZoneOffset.UTC);
+                if (time.getYear() >= MIN_YEAR && time.getYear() <= MAX_YEAR) {
                     return TimestampData.fromInstant(time.toInstant().truncatedTo(ChronoUnit.MICROS));
                 }
             } catch (DateTimeException notATime) {

@@ -34,7 +34,8 @@ final class UtcTime {
         int minute = digits(text, 14, 16);
         int second = digits(text, 17, 19);
         int micros = micros(text, end);
-        if ((year | month | day | hour | minute | second | micros) < 0 || hour > 23 || minute > 59 || second > 59) {
+        boolean digitsOnly = (year | month | day | hour | minute | second | micros) >= 0;
+        if (!digitsOnly || year == 0 || hour > 23 || minute > 59 || second > 59) {
             return null;
         }
         long milliOfDay = ((hour * 60 + minute) * 60 + second) * 1_000L + micros / 1_000;

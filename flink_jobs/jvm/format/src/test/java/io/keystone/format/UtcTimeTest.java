@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class UtcTimeTest {
 
-    private static final long YEAR_0 = LocalDateTime.of(0, 1, 1, 0, 0).toEpochSecond(ZoneOffset.UTC);
+    private static final long YEAR_1 = LocalDateTime.of(1, 1, 1, 0, 0).toEpochSecond(ZoneOffset.UTC);
     private static final long YEAR_10000 = LocalDateTime.of(10_000, 1, 1, 0, 0).toEpochSecond(ZoneOffset.UTC);
 
     private static TimestampData byTheJdk(String text) {
@@ -30,7 +30,7 @@ class UtcTimeTest {
     void agreesWithTheJdkOnEveryPointInTime() {
         Random random = new Random(5);
         for (int round = 0; round < 50_000; round++) {
-            Instant time = Instant.ofEpochSecond(random.nextLong(YEAR_0, YEAR_10000), random.nextInt(1_000_000_000));
+            Instant time = Instant.ofEpochSecond(random.nextLong(YEAR_1, YEAR_10000), random.nextInt(1_000_000_000));
             String digits = String.format("%09d", time.getNano()).substring(0, random.nextInt(1, 10));
             String seconds = time.truncatedTo(ChronoUnit.SECONDS).toString().replace("Z", "");
             assertEquals(byTheJdk(seconds + "." + digits + "Z"), UtcTime.parse(seconds + "." + digits + "Z"));
