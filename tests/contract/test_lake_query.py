@@ -40,6 +40,16 @@ def test_a_table_without_a_commit_has_its_columns_and_no_rows(settings: Settings
     assert json.loads(out.getvalue()) == []
 
 
+def test_json_keeps_columns_of_the_same_name_and_is_json_where_numbers_are_not(settings: Settings) -> None:
+    out = io.StringIO()
+    write_json(ask(settings, "select 1 a, 2 a, 'nan'::double x, ['inf'::double, 1.5] y"), out)
+
+    def refuse(constant: str) -> None:
+        pytest.fail(f"{constant} is no JSON")
+
+    assert json.loads(out.getvalue(), parse_constant=refuse) == [{"a": 1, "a_1": 2, "x": None, "y": [None, 1.5]}]
+
+
 def test_json_and_csv_hold_every_row_and_the_same_values(settings: Settings) -> None:
     sql = "select _offset, _time, device, user_id from events.playback order by _offset"
     as_json, as_csv = io.StringIO(), io.StringIO()
