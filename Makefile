@@ -18,7 +18,7 @@ setup: $(VENV)/.installed $(JARS)/.fetched ## Make .venv and fetch the jars into
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "setup: Python packages into $(VENV) (about 80 s with a cold cache)"
+	@echo "setup: Python packages into $(VENV) (about 80 s with a cold cache)" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -26,9 +26,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 $(JARS)/.fetched: $(POMS) $(JAVA_SOURCES)
 	@command -v mvn >/dev/null || { echo "mvn not found: install Maven 3.8 or newer (Debian: apt-get install maven)"; exit 1; }
-	@echo "setup: jars into $(JARS) (about 30 s with a cold cache)"
+	@echo "setup: jars into $(JARS) (about 30 s with a cold cache)" >&2
 	@rm -rf $(JARS) && mkdir -p $(JARS)
-	@mvn -q -B -ntp -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) package
+	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) package >&2
 	@touch $@
 
 .PHONY: lock
