@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keystone_platform.commands.output import PIPE_WIDTH
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.settings import home_folder, load_settings, streams_folder
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from keystone_platform.stack.embedded import EmbeddedStack
 
 _TURN_S = 3600.0
-
-_PLAIN_WIDTH = 200
-"""Columns where nobody watches."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +50,7 @@ def demo(
     started = clock.now().timestamp()
     console = Console(stderr=as_json)
     if not console.is_terminal:
-        console = Console(stderr=as_json, width=_PLAIN_WIDTH)
+        console = Console(stderr=as_json, width=PIPE_WIDTH)
     stack = EmbeddedStack(home_folder(os.environ), streams=streams_folder(os.environ))
     was_up = stack.supervisor_pid() is not None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else nobody would stop the servers

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keystone_platform.commands.output import stdout_console
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.settings import load_settings
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from assets.compaction.compact import CompactionReport
-
-PLAIN_WIDTH = 200
-"""Columns of a table that goes into a pipe or a file."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +49,7 @@ def sql(
     elif as_csv:
         answers.write_csv(result, sys.stdout)
     else:
-        rows = answers.write_table(result, _console())
+        rows = answers.write_table(result, stdout_console())
         note = f", first {answers.SHOWN_ROWS} shown" if rows > answers.SHOWN_ROWS else ""
         typer.echo(f"{rows} row{'' if rows == 1 else 's'}{note}, {time.monotonic() - started:.2f} s")
 
@@ -76,7 +74,7 @@ def tables(as_json: Annotated[bool, typer.Option("--json", help="An array of obj
     for head in heads:
         committed = f"{head.committed_at:%Y-%m-%d %H:%M:%S}" if head.committed_at else "none yet"
         shown.add_row(head.table, committed, f"{head.rows:,}", f"{head.files:,}", f"{head.bytes / 1e6:,.1f}")
-    _console().print(shown)
+    stdout_console().print(shown)
 
 
 def compact(
@@ -102,7 +100,7 @@ def compact(
     elif not reports:
         typer.echo("nothing to compact: no hour has two small files")
     else:
-        _print_reports(reports, _console())
+        _print_reports(reports, stdout_console())
 
 
 def _hour(text: str) -> datetime:
@@ -129,10 +127,3 @@ def _print_reports(reports: tuple[CompactionReport, ...], console: Console) -> N
             f"{report.bytes_after / 1e6:,.1f}",
         )
     console.print(shown)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from keystone_platform.commands.output import stdout_console
 from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_folder
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ Streams = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
-
-
-PIPE_WIDTH = 200
-"""Columns of a table that is not shown on a terminal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -177,23 +174,17 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
             str(deployment.epoch) if deployment else "",
             deployment.job_id if deployment else "",
         )
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def _show_previews(previews: Sequence[RoutePreview], note: str) -> None:
     table = _table("route", "now", "change", "what differs", "plan")
     for item in previews:
         table.add_row(item.route, item.state, item.change, escape(item.error or item.why), item.digest[:12])
-    console = _console()
+    console = stdout_console()
     console.print(table)
     if note:
         console.print(note, style="yellow", markup=False)
-
-
-def _console() -> Console:
-    """Return stdout's console; a pipe has no width of its own, so it gets one that breaks no line."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def _table(*columns: str) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.recovery import recovery_point
-from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
+from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.router_plan import RouterPlan
@@ -47,7 +47,7 @@ def launch(gateways: Gateways, launches: Sequence[Launch], progress: Progress) -
     failed = [
         item
         for item, result in zip(launches, ended, strict=True)
-        if result.error and item.cause is Cause.UPGRADE and not isinstance(result.error, UnknownOutcome)
+        if result.error and item.cause is Cause.UPGRADE and not isinstance(result.error, (UnknownOutcome, Conflict))
     ]
     return _roll_back(gateways, ended, failed, progress) if failed else ended
 

@@ -208,6 +208,25 @@ def test_another_spelling_of_a_filter_changes_nothing(world: World) -> None:
     assert converge(world, other).action.act is Act.NOTHING
 
 
+def test_an_upgrade_that_somebody_else_overtook_is_not_rolled_back(world: World) -> None:
+    routes = ("one.warehouse", "two.warehouse")
+    for route in routes:
+        deployed(converge(world, a_plan(route, table=f"events.{route[:3]}")))
+    changed = [a_plan(route, parallelism=2, table=f"events.{route[:3]}") for route in routes]
+
+    def overtake(route: str, doing: str) -> None:
+        if route == routes[1] and doing.startswith("stopping"):  # the first has ended by now and is not started yet
+            ended = world.ledger.latest()[routes[0]]
+            now = world.clock.now()
+            world.ledger.intend(changed[0], after=1, cause=Cause.UPGRADE, restore_from=ended.savepoint, now=now)
+
+    first, second = reconcile(world.gateways, [Goal(plan, 4) for plan in changed], progress=overtake)
+    assert isinstance(first.error, Conflict)
+    assert second.ok, second.message
+    assert [each.cause for each in world.ledger.history(routes[0])] == [Cause.UPGRADE, Cause.DEPLOY]
+    assert world.submitter.calls == 3, "two deployments and the second route's upgrade: no rollback was submitted"
+
+
 def test_a_failed_savepoint_leaves_the_running_router_alone(world: World) -> None:
     first = deployed(converge(world))
     world.flink.savepoints_fail = True

@@ -1,0 +1,14 @@
+"""Where commands print their tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+PIPE_WIDTH = 200
+"""Columns of a table that is not shown on a terminal: a pipe has no width of its own, and rows should not break."""
+
+
+def stdout_console() -> Console:
+    """Return stdout's console, of the terminal's width or PIPE_WIDTH."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
