@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from keystone_platform import envelope
 from keystone_platform.audit.decode import Decoder
+from keystone_platform.audit.parse import Dead
 from keystone_platform.audit.records import Record
 from keystone_platform.plan.router_plan import RouterPlan
 
@@ -27,38 +28,53 @@ def create_expected(session: duckdb.DuckDBPyConnection) -> None:
     session.execute('CREATE TABLE expected (part INTEGER, "offset" BIGINT, guid VARCHAR, fate VARCHAR)')
 
 
+class Judge:
+    """Decides what should become of a route's events, whatever asks: decodes them, and says their fate in DuckDB SQL.
+
+    Attributes:
+        fate: expression over the columns of `events`; a filter that is null keeps nothing, as in SQL.
+    """
+
+    def __init__(self, plan: RouterPlan) -> None:
+        self._decoder = None if plan.source.raw else Decoder(plan.source.columns)
+        condition = plan.filter.duckdb if plan.filter else "true"
+        self.fate = (
+            f"CASE WHEN _dead IS NOT NULL THEN '{Fate.DEAD}'"
+            f" WHEN ({condition}) THEN '{Fate.KEPT}' ELSE '{Fate.FILTERED}' END"
+        )
+
+    def events(self, records: Sequence[Record]) -> pa.Table:
+        """Return a row a record: _partition, _offset, _guid, _dead (the reason, or null) and the source's columns."""
+        identity = {
+            "_partition": pa.array([record.partition for record in records], pa.int32()),
+            "_offset": pa.array([record.offset for record in records], pa.int64()),
+            "_guid": pa.array([header_text(record, envelope.CE_ID) for record in records], pa.string()),
+        }
+        if self._decoder is None:
+            return pa.table({**identity, "_dead": pa.nulls(len(records), pa.string())})
+        decoded = [self._decoder.decode(record.value) for record in records]
+        reasons = [str(value) if isinstance(value, Dead) else None for value in decoded]
+        good = [None if isinstance(value, Dead) else value for value in decoded]
+        values = pa.array(good, self._decoder.type)
+        fields = dict(zip((field.name for field in self._decoder.type), values.flatten(), strict=True))
+        return pa.table({**identity, "_dead": pa.array(reasons, pa.string()), **fields})
+
+
 class Expectation:
     """Fills the table `expected` of a session, batch by batch, for one route."""
 
     def __init__(self, session: duckdb.DuckDBPyConnection, plan: RouterPlan) -> None:
         self._session = session
-        self._decoder = None if plan.source.raw else Decoder(plan.source.columns)
-        self._filter = plan.filter.duckdb if plan.filter else "true"
+        self._judge = Judge(plan)
 
     def add(self, records: Sequence[Record]) -> None:
-        """Decide the fate of these events; a filter that is null keeps nothing, as in SQL."""
-        batch = self._columns(records)
-        self._session.register("batch", batch)
-        self._session.execute(
-            f"""INSERT INTO expected SELECT _partition, _offset, _guid,
-                CASE WHEN _dead THEN '{Fate.DEAD}' WHEN ({self._filter}) THEN '{Fate.KEPT}' ELSE '{Fate.FILTERED}' END
-                FROM batch"""
-        )
+        """Decide the fate of these events."""
+        self._session.register("batch", self._judge.events(records))
+        self._session.execute(f"INSERT INTO expected SELECT _partition, _offset, _guid, {self._judge.fate} FROM batch")
         self._session.unregister("batch")
 
-    def _columns(self, records: Sequence[Record]) -> pa.Table:
-        identity = {
-            "_partition": pa.array([record.partition for record in records], pa.int32()),
-            "_offset": pa.array([record.offset for record in records], pa.int64()),
-            "_guid": pa.array([_text(record.headers.get(envelope.CE_ID)) for record in records], pa.string()),
-        }
-        if self._decoder is None:
-            return pa.table({**identity, "_dead": pa.array([False] * len(records))})
-        decoded = [self._decoder.decode(record.value) for record in records]
-        values = pa.array(decoded, self._decoder.type)
-        fields = dict(zip((field.name for field in self._decoder.type), values.flatten(), strict=True))
-        return pa.table({**identity, "_dead": pa.array([value is None for value in decoded]), **fields})
 
-
-def _text(header: bytes | None) -> str | None:
-    return None if header is None else header.decode("utf-8", "replace")
+def header_text(record: Record, name: str) -> str | None:
+    """Return the text of a record's header, None when it has no such header or one without a value."""
+    value = record.headers.get(name)
+    return None if value is None else value.decode("utf-8", "replace")

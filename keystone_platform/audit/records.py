@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.kafka import Offsets
@@ -32,12 +32,18 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record: its place, its bytes, and its headers, the last value of each name."""
+    """A record: its place, its bytes, and its headers, the last value of each name.
+
+    Attributes:
+        timestamp_ms: milliseconds since 1970; None when the record has none.
+    """
 
     partition: int
     offset: int
     value: bytes | None
     headers: Mapping[str, bytes | None]
+    key: bytes | None = None
+    timestamp_ms: int | None = None
 
 
 def read_records(kafka: Mapping[str, str], topic: str, span: Offsets) -> Iterator[Sequence[Record]]:
@@ -87,4 +93,12 @@ def _advance(message: Message, open_partitions: dict[int, int]) -> Record | None
         return None
     if offset == end - 1:
         del open_partitions[partition]
-    return Record(partition, offset, message.value(), dict(message.headers() or ()))
+    kind, timestamp = message.timestamp()
+    return Record(
+        partition,
+        offset,
+        message.value(),
+        dict(message.headers() or ()),
+        message.key(),
+        None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+    )

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from keystone_platform.audit.decode import Decoder
+from keystone_platform.audit.parse import Dead
 from keystone_platform.spec.types import Field, Scalar, Struct
 
 COLUMNS = (
@@ -80,12 +81,39 @@ DEAD = (
 
 @pytest.mark.parametrize("event", DEAD, ids=lambda event: event[:40])
 def test_what_the_router_calls_dead_is_dead(event: str) -> None:
-    assert DECODER.decode(event.encode("utf-8", "surrogatepass")) is None
+    assert isinstance(DECODER.decode(event.encode("utf-8", "surrogatepass")), Dead)
 
 
 @pytest.mark.parametrize("payload", [None, b'{"s":"\xff"}', b'{"z":"\xed\xa0\x80"}', "{}".encode("utf-16-be")])
 def test_no_value_and_no_utf8_are_dead(payload: bytes | None) -> None:
-    assert DECODER.decode(payload) is None
+    assert isinstance(DECODER.decode(payload), Dead)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (None, "no_value"),
+        (b"", "empty"),
+        (b" \r\n", "empty"),
+        (b'{"z":"\xff"}', "not_utf8"),
+        (b'{"s":"\\ud800"}', "not_utf8: s"),
+        (b"{", "not_json"),
+        (b"[]", "not_object"),
+        (b'{"z":' + b"[" * 64 + b"]" * 64 + b"}", "too_deep"),
+        (b'{"z":' * 100_000, "too_deep"),
+        (b'{"l":"5"}', "wrong_type: l"),
+        (b'{"l":1e400}', "wrong_type: l"),
+        (b'{"o":5}', "wrong_type: o"),
+        (b'{"o":{"p":{"y":false}}}', "wrong_type: o.p.y"),
+        (b'{"l":9223372036854775808}', "out_of_range: l"),
+        (b'{"l":' + b"9" * 100_000 + b"}", "out_of_range: l"),
+        (b'{"d":1e400}', "out_of_range: d"),
+        (b'{"o":{"x":null,"x":"b"}}', "duplicate_field: o.x"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_reason_is_the_routers(event: bytes | None, reason: str) -> None:
+    assert str(DECODER.decode(event)) == reason
 
 
 def test_every_type_decodes() -> None:
@@ -117,7 +145,7 @@ def test_missing_and_null_are_null_and_undeclared_fields_do_not_matter() -> None
 
 
 def test_nesting_up_to_the_bound_is_fine() -> None:
-    assert DECODER.decode(('{"z":' + "[" * 63 + "]" * 63 + "}").encode()) is not None
+    assert isinstance(DECODER.decode(('{"z":' + "[" * 63 + "]" * 63 + "}").encode()), dict)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +158,11 @@ def test_nesting_up_to_the_bound_is_fine() -> None:
     ],
 )
 def test_a_time_that_no_python_reader_can_hold_is_dead_and_stops_no_compaction(event: str) -> None:
-    assert DECODER.decode(event.encode()) is None
+    assert isinstance(DECODER.decode(event.encode()), Dead)
 
 
 def test_the_first_and_the_last_day_are_fine() -> None:
     for text in ("0001-01-01", "9999-12-31"):
         decoded = DECODER.decode(f'{{"day":"{text}","at":"{text}T00:00:00Z"}}'.encode())
-        assert decoded is not None
+        assert isinstance(decoded, dict)
         assert date.fromordinal(decoded["day"] + date(1970, 1, 1).toordinal()).isoformat() == text
