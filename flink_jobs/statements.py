@@ -13,6 +13,9 @@ from keystone_platform.plan.submission import Connection, Submission
 
 BYTES = "BYTES"
 
+_RFC_3339 = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
+"""Pattern of a time in the session's zone, which is UTC."""
+
 METADATA_TYPES = {
     "_guid": "STRING",
     "_time": "TIMESTAMP_LTZ(6)",
@@ -131,8 +134,11 @@ def _topic_insert(plan: RouterPlan) -> str:
 
 
 def _dead_letter_insert(plan: RouterPlan) -> str:
+    error = sql.identifier(tables.ERROR)  # `code: text`
     added = {
-        envelope.DLQ_REASON: sql.identifier(tables.ERROR),
+        envelope.DLQ_CODE: f"SPLIT_INDEX({error}, ':', 0)",
+        envelope.DLQ_TEXT: f"SUBSTRING({error}, POSITION(': ' IN {error}) + 2)",
+        envelope.DLQ_TIME: f"DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), {sql.text(_RFC_3339)})",
         envelope.DLQ_ROUTE: sql.text(plan.route),
         envelope.DLQ_DIGEST: sql.text(plan.digest),
         envelope.DLQ_TOPIC: sql.identifier(tables.TOPIC),

@@ -25,8 +25,17 @@ CE_TYPE = "ce_type"
 
 SPECVERSION = "1.0"
 
-DLQ_REASON = "ks_dlq_reason"
-"""`code: text`, as docs/event-format.md lists them. This header and the next ones are added to a dead letter's own."""
+DLQ_PREFIX = "ks_dlq_"
+"""Before each header that the router adds to those of a dead letter; a replay takes them off again."""
+
+DLQ_CODE = "ks_dlq_code"
+"""Why it died: one of the codes of docs/dead-letters.md."""
+
+DLQ_TEXT = "ks_dlq_text"
+"""The same for people: names fields, types and places, never what the payload holds."""
+
+DLQ_TIME = "ks_dlq_time"
+"""When the router gave it up, RFC 3339 in UTC; the record's Kafka timestamp stays the event's time."""
 
 DLQ_ROUTE = "ks_dlq_route"
 """The route that could not take it, `<stream>.<route name>`: two routes of a stream may disagree on an event."""

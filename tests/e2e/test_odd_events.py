@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from confluent_kafka import Producer
@@ -64,7 +65,10 @@ def test_a_dead_letter_has_the_bytes_the_headers_the_place_and_the_reason(dead_l
     for number, (kind, (payload, code)) in enumerate(DEAD.items()):
         letter = dead_letters[len(GOOD) + number]
         assert (letter.value or b"") == (payload or b""), kind
-        assert (letter.headers[envelope.DLQ_REASON] or b"").split(b":")[0] == code, kind
+        assert letter.headers[envelope.DLQ_CODE] == code, kind
+        assert letter.headers[envelope.DLQ_TEXT], kind
+        died = datetime.fromisoformat((letter.headers[envelope.DLQ_TIME] or b"").decode())
+        assert abs(datetime.now(UTC) - died) < timedelta(hours=1), kind
         assert letter.headers["mine"] == b"kept", kind
         assert letter.headers[envelope.DLQ_ROUTE] == f"{STREAM}.warehouse".encode()
         assert letter.headers[envelope.DLQ_TOPIC] == STREAM.encode()

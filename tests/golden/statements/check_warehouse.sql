@@ -99,7 +99,9 @@ SELECT
   `_key`,
   `_raw`,
   MAP_UNION(`_headers`, MAP[
-    'ks_dlq_reason', ENCODE(`_error`, 'UTF-8'),
+    'ks_dlq_code', ENCODE(SPLIT_INDEX(`_error`, ':', 0), 'UTF-8'),
+    'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
+    'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
     'ks_dlq_digest', ENCODE('f4440b1ef77415ddf4125e948277b0a969d96a409a2111aa894710ce7e70ec6a', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),

@@ -120,7 +120,9 @@ SELECT
   `_key`,
   `_raw`,
   MAP_UNION(`_headers`, MAP[
-    'ks_dlq_reason', ENCODE(`_error`, 'UTF-8'),
+    'ks_dlq_code', ENCODE(SPLIT_INDEX(`_error`, ':', 0), 'UTF-8'),
+    'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
+    'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
     'ks_dlq_digest', ENCODE('7bfd2ba3eb520a5d6c4d8fbc8ff1cdabb8e81be05bd45d004431e5a0ce1170f7', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),

@@ -111,7 +111,9 @@ SELECT
   `_key`,
   `_raw`,
   MAP_UNION(`_headers`, MAP[
-    'ks_dlq_reason', ENCODE(`_error`, 'UTF-8'),
+    'ks_dlq_code', ENCODE(SPLIT_INDEX(`_error`, ':', 0), 'UTF-8'),
+    'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
+    'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
     'ks_dlq_digest', ENCODE('c1d92c8be4b4ba6648f147e938c132acf05029c8f3f050cec1ca8f652a6b67eb', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
