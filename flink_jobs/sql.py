@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from keystone_platform.spec.types import FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 
 _SCALARS = {
     Scalar.STRING: "STRING",
@@ -33,6 +33,8 @@ def type_of(kind: FieldType) -> str:
     if isinstance(kind, Struct):
         fields = ", ".join(f"{identifier(field.name)} {type_of(field.type)}" for field in kind.fields)
         return f"ROW<{fields}>"
+    if isinstance(kind, Array):
+        return f"ARRAY<{type_of(kind.element)}>"
     return _SCALARS[kind]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from keystone_platform.audit.parse import Dead, DeadEvent, Huge, Reason, Repeated, parse
-from keystone_platform.spec.types import Field, FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
 
 _ARROW = {
     Scalar.STRING: pa.string(),
@@ -44,6 +44,8 @@ def arrow_type(kind: FieldType) -> pa.DataType:
     """Return the Arrow type of a declared type; DuckDB reads it as the type that filters are rendered for."""
     if isinstance(kind, Struct):
         return pa.struct([pa.field(field.name, arrow_type(field.type)) for field in kind.fields])
+    if isinstance(kind, Array):
+        return pa.list_(_ARROW[kind.element])
     return _ARROW[kind]
 
 
@@ -59,7 +61,7 @@ class Decoder:
         try:
             return _typed_object(parse(payload), self._struct)
         except DeadEvent as dead:
-            return Dead(dead.code, ".".join(dead.path))
+            return Dead(dead.code, ".".join(dead.path).replace(".[", "["))
 
 
 def fits(value: Any, kind: FieldType) -> bool:  # noqa: ANN401 - any JSON
@@ -95,9 +97,17 @@ def _typed(value: Any, kind: FieldType) -> Any:  # noqa: ANN401 - any JSON to an
         if not isinstance(value, dict):
             raise DeadEvent(Reason.WRONG_TYPE)
         return _typed_object(value, kind)
+    if isinstance(kind, Array):
+        return _typed_list(value, kind)
     if isinstance(value, Huge):
         value = _shortened(value.text)
     return _SCALARS[kind](value, kind)
+
+
+def _typed_list(value: Any, kind: Array) -> list[Any]:  # noqa: ANN401 - any JSON
+    if not isinstance(value, list):
+        raise DeadEvent(Reason.WRONG_TYPE)
+    return [_typed_field(element, Field(f"[{index}]", kind.element)) for index, element in enumerate(value)]
 
 
 def _shortened(digits: str) -> int:

@@ -17,6 +17,7 @@ from pyiceberg.types import (
     FloatType,
     IcebergType,
     IntegerType,
+    ListType,
     LongType,
     NestedField,
     StringType,
@@ -25,7 +26,7 @@ from pyiceberg.types import (
 )
 
 from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, RouterPlan
-from keystone_platform.spec.types import FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 
 TIME_COLUMN = "_time"
 """The event's time, which the table's hidden partitions are made of."""
@@ -176,6 +177,8 @@ def _struct_evolution(path: tuple[str, ...], has: StructType, wanted: StructType
 def _column_evolution(path: tuple[str, ...], has: IcebergType, wanted: IcebergType) -> Evolution:
     if isinstance(has, StructType) and isinstance(wanted, StructType):
         return _struct_evolution(path, has, wanted)
+    if isinstance(has, ListType) and isinstance(wanted, ListType):
+        return _column_evolution((*path, "element"), has.element_type, wanted.element_type)
     if has == wanted or (wanted, has) in _WIDENINGS:
         return Evolution()
     if (has, wanted) in _WIDENINGS:
@@ -189,4 +192,6 @@ def _iceberg_type(kind: FieldType, ids: Iterator[int]) -> IcebergType:
             NestedField(next(ids), part.name, _iceberg_type(part.type, ids), required=False) for part in kind.fields
         ]
         return StructType(*inner)
+    if isinstance(kind, Array):
+        return ListType(next(ids), _SCALARS[kind.element], element_required=False)
     return _SCALARS[kind]

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from keystone_platform.spec.models import FieldName, FieldPath, StreamSpec
-from keystone_platform.spec.types import Scalar
+from keystone_platform.spec.types import Array, Scalar
 from keystone_platform.spec.wording import FORMS, MODELS
 
 Schema = dict[str, Any]
@@ -20,7 +20,7 @@ def stream_schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a stream file."""
     made = StreamSpec.model_json_schema(by_alias=True, mode="validation")
     definitions = made.pop("$defs")
-    for unused in ("Field", "Struct", "Scalar", "SelectItem"):
+    for unused in ("Field", "Struct", "Scalar", "Array", "SelectItem"):
         definitions.pop(unused, None)
     definitions |= {"fields": _fields(), "selectItem": _select_item()}
     schema: Schema = {
@@ -45,7 +45,8 @@ def schema_text() -> str:
 
 def _fields() -> Schema:
     """Return the form of a mapping of names to types, nested."""
-    either = {"anyOf": [{"enum": [str(scalar) for scalar in Scalar]}, {"$ref": "#/$defs/fields"}]}
+    types = [form for scalar in Scalar for form in (str(scalar), str(Array(scalar)))]
+    either = {"anyOf": [{"enum": types}, {"$ref": "#/$defs/fields"}]}
     pattern = _pattern(FieldName)
     return {"type": "object", "minProperties": 1, "patternProperties": {pattern: either}, "additionalProperties": False}
 

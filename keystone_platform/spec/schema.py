@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from keystone_platform.spec.types import Field, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
+_ARRAY = re.compile(r"array<(\w+)>")
 
 MAX_DEPTH = 8
 """Levels of nested objects; deeper ones are beyond what tables and their readers show usefully."""
@@ -56,7 +57,7 @@ def schema_problems(value: Any, path: tuple[str, ...] = ()) -> Iterator[SchemaPr
         yield from _name_problems(name, path, spelled)
         if isinstance(kind, dict):
             yield from schema_problems(kind, (*path, name))
-        elif not isinstance(kind, str) or kind not in set(Scalar):
+        elif not isinstance(kind, str) or _type_named(kind) is None:
             yield SchemaProblem((*path, name), f"{kind!r} is no type", _type_mend(kind))
 
 
@@ -78,7 +79,9 @@ def _name_problems(name: Any, path: tuple[str, ...], spelled: dict[str, str]) ->
 def _type_mend(kind: Any) -> str:  # noqa: ANN401 - raw YAML
     close = get_close_matches(str(kind).lower(), list(_SYNONYMS) + list(Scalar), n=1, cutoff=0.6)
     hint = f"Did you mean {str(_SYNONYMS.get(close[0], close[0]))!r}? " if close else ""
-    return f"{hint}Types are {', '.join(Scalar)}, or a mapping of fields."
+    if isinstance(kind, str) and kind.lower().startswith(("array", "list")):
+        hint = "An array is written array<string>, with a plain type within. "
+    return f"{hint}Types are {', '.join(Scalar)}, array<…> of one of them, or a mapping of fields."
 
 
 _SYNONYMS = {
@@ -100,6 +103,20 @@ _SYNONYMS = {
 
 
 def _struct(value: dict[str, Any]) -> Struct:
-    return Struct(
-        tuple(Field(name, _struct(kind) if isinstance(kind, dict) else Scalar(kind)) for name, kind in value.items())
-    )
+    return Struct(tuple(Field(name, _type(kind)) for name, kind in value.items()))
+
+
+def _type(kind: Any) -> FieldType:  # noqa: ANN401 - raw YAML
+    type_ = _struct(kind) if isinstance(kind, dict) else _type_named(kind)
+    if type_ is None:
+        raise TypeError(kind)
+    return type_
+
+
+def _type_named(name: str) -> Scalar | Array | None:
+    """Return the type that the YAML's word names, or None."""
+    match = _ARRAY.fullmatch(name)
+    word = match[1] if match else name
+    if word not in set(Scalar):
+        return None
+    return Array(Scalar(word)) if match else Scalar(word)

@@ -34,7 +34,17 @@ class Struct:
         return "{" + ", ".join(str(field) for field in self.fields) + "}"
 
 
-FieldType = Scalar | Struct
+@dataclass(frozen=True)
+class Array:
+    """A list of scalars, in order; elements may be null."""
+
+    element: Scalar
+
+    def __str__(self) -> str:
+        return f"array<{self.element}>"
+
+
+FieldType = Scalar | Struct | Array
 
 
 @dataclass(frozen=True)

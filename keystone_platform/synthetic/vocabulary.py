@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 
-from keystone_platform.spec.types import Field, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, Scalar, Struct
 
-JsonValue = str | int | float | bool | None | dict[str, "JsonValue"]
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
 _Draw = Callable[[Random], JsonValue]
 
@@ -141,6 +141,9 @@ def draw_field(field: Field, now: datetime, random: Random) -> JsonValue:
     """Return a value of the field's type."""
     if isinstance(field.type, Struct):
         return draw_struct(field.type, now, random)
+    if isinstance(field.type, Array):
+        element = Field(field.name, field.type.element)
+        return [draw_field(element, now, random) for _ in range(random.randrange(4))]
     if field.type in (Scalar.TIMESTAMP, Scalar.DATE):
         time = now - timedelta(seconds=random.random() * 1800)
         return f"{time:%Y-%m-%dT%H:%M:%S.%fZ}" if field.type is Scalar.TIMESTAMP else f"{time:%Y-%m-%d}"

@@ -8,7 +8,7 @@ import pytest
 
 from keystone_platform.audit.decode import Decoder
 from keystone_platform.audit.parse import Dead
-from keystone_platform.spec.types import Field, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, Scalar, Struct
 
 COLUMNS = (
     Field("s", Scalar.STRING),
@@ -20,6 +20,9 @@ COLUMNS = (
     Field("day", Scalar.DATE),
     Field("at", Scalar.TIMESTAMP),
     Field("o", Struct((Field("x", Scalar.STRING), Field("p", Struct((Field("y", Scalar.BIGINT),)))))),
+    Field("tags", Array(Scalar.STRING)),
+    Field("days", Array(Scalar.DATE)),
+    Field("ints", Array(Scalar.INT)),
 )
 DECODER = Decoder(COLUMNS)
 
@@ -52,6 +55,14 @@ DEAD = (
     '{"s":"\\ud800"}',
     '{"s":"a","s":"a"}',
     '{"o":{"x":null,"x":"b"}}',
+    '{"tags":"x"}',
+    '{"tags":{}}',
+    '{"tags":["x",5]}',
+    '{"tags":["x",["y"]]}',
+    '{"tags":["\\ud800"]}',
+    '{"ints":[1,2147483648]}',
+    '{"ints":[1,1.0]}',
+    '{"days":["2026-02-30"]}',
     "[]",
     '"s"',
     "null",
@@ -119,7 +130,8 @@ def test_the_reason_is_the_routers(event: bytes | None, reason: str) -> None:
 def test_every_type_decodes() -> None:
     event = (
         '{"s":"h\\u00e9 \\ud83d\\ude00","b":true,"i":-7,"l":9223372036854775807,"f":1.5,"d":2,'
-        '"day":"2026-03-01","at":"2026-03-01T12:00:00.1234567+02:00","o":{"x":"in","p":{"y":3}}}'
+        '"day":"2026-03-01","at":"2026-03-01T12:00:00.1234567+02:00","o":{"x":"in","p":{"y":3}},'
+        '"tags":["a",null,""],"days":["1970-01-02"],"ints":[]}'
     )
     assert DECODER.decode(event.encode()) == {
         "s": "hé 😀",
@@ -131,6 +143,9 @@ def test_every_type_decodes() -> None:
         "day": 20513,
         "at": 1772359200_123456,
         "o": {"x": "in", "p": {"y": 3}},
+        "tags": ["a", None, ""],
+        "days": [1],
+        "ints": [],
     }
 
 

@@ -6,9 +6,9 @@ import pytest
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, NestedField, StringType
 
-from keystone_platform.gateways.iceberg_schema import evolution, hourly, is_hourly, table_schema
+from keystone_platform.gateways.iceberg_schema import Evolution, evolution, hourly, is_hourly, table_schema
 from keystone_platform.plan.router_plan import METADATA_COLUMNS
-from keystone_platform.spec.types import Field, FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
 from tests.contract.lake_tables import warehouse_plan
 
 
@@ -38,10 +38,18 @@ def test_a_raw_route_lands_the_bytes() -> None:
         (Scalar.DOUBLE, "double"),
         (Scalar.DATE, "date"),
         (Scalar.TIMESTAMP, "timestamptz"),
+        (Array(Scalar.DATE), "list<date>"),
     ],
 )
 def test_every_declared_type_has_a_column_type(declared: Scalar, landed: str) -> None:
     assert str(schema(("value", declared)).find_type("value")) == landed
+
+
+def test_an_array_is_the_same_whatever_ids_the_catalog_gave_it() -> None:
+    has = schema(("x", Scalar.INT), ("tags", Array(Scalar.INT)))
+    assert evolution(has, schema(("tags", Array(Scalar.INT)))) == Evolution()
+    widened = evolution(has, schema(("tags", Array(Scalar.BIGINT)))).widened
+    assert [str(change) for change in widened] == ["tags.element long"]
 
 
 def test_field_ids_are_unique_with_nested_structs() -> None:
@@ -89,6 +97,7 @@ def test_a_wider_column_takes_a_narrower_plan_without_change() -> None:
         (Scalar.BIGINT, Scalar.STRING),
         (Scalar.INT, Scalar.DOUBLE),
         (Scalar.TIMESTAMP, Scalar.DATE),
+        (Array(Scalar.STRING), Scalar.STRING),
         (Scalar.STRING, Struct((Field("x", Scalar.INT),))),
         (Struct((Field("x", Scalar.INT),)), Scalar.STRING),
     ],

@@ -321,6 +321,6 @@ class _Reading:
 
 def _scalar(type_: FieldType) -> Scalar:
     """Return the type, which a check before has shown to be a scalar."""
-    if isinstance(type_, Struct):
+    if not isinstance(type_, Scalar):
         raise TypeError(type_)
     return type_

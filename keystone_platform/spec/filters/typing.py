@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keystone_platform.spec.filters.tree import Expr, Literal, Widen
-from keystone_platform.spec.types import FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 
 WHOLE = (Scalar.INT, Scalar.BIGINT)
 NUMBERS = (*WHOLE, Scalar.FLOAT, Scalar.DOUBLE)
@@ -33,7 +33,9 @@ class Mismatch(Exception):
 
 def named(type_: FieldType) -> str:
     """Name a type in an error."""
-    return "an object" if isinstance(type_, Struct) else f"a {type_}" if type_ is not Scalar.INT else "an int"
+    if isinstance(type_, Struct):
+        return "an object"
+    return f"an {type_}" if isinstance(type_, Array) or type_ is Scalar.INT else f"a {type_}"
 
 
 def common_type(left: FieldType, right: FieldType) -> Scalar:
@@ -48,6 +50,9 @@ def common_type(left: FieldType, right: FieldType) -> Scalar:
     if isinstance(left, Struct) or isinstance(right, Struct):
         message = "an object has no value of its own"
         raise Mismatch(message, "Name one of its fields, as in device.type.")
+    if isinstance(left, Array) or isinstance(right, Array):
+        message = "an array has no value of its own"
+        raise Mismatch(message, "Ask what is in it: contains(tags, 'x').")
     if left is right:
         return left
     if left in NUMBERS and right in NUMBERS:

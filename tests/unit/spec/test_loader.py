@@ -68,6 +68,8 @@ WRONG_VALUES = {
     ),
     "a reserved column": (MINIMAL + "    select: [{_guid: user_id}]\n", 9, "routes[0].select[0]", "reserved"),
     "a type nobody knows": (MINIMAL.replace("bigint", "long"), 4, "schema.user_id", "Did you mean 'bigint'?"),
+    "an array of objects": (MINIMAL.replace("bigint", "array<{}>"), 4, "schema.user_id", "written array<string>"),
+    "an array of arrays": (MINIMAL.replace("bigint", "array<array<int>>"), 4, "schema.user_id", "array<string>"),
     "a nested type nobody knows": (
         MINIMAL.replace("os: string", "os: strin"),
         6,
