@@ -9,10 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from keystone_platform.errors import InvalidSpec, Terminal
+from keystone_platform.secret import REFERENCE
 
 SETTINGS_VARIABLE = "KEYSTONE_SETTINGS"
 """Names a settings file; without it the embedded stack's own file is read."""
@@ -30,6 +40,10 @@ LAST_GOOD_FOLDER = "last-good-streams"
 """Name of the folder below the home that holds each stream file as it was when last valid."""
 
 
+SecretReference = Annotated[str, StringConstraints(pattern=REFERENCE)]
+"""Where a secret is found: `env:NAME` or `file:/absolute/path`."""
+
+
 class S3Settings(BaseModel):
     """The object store that holds tables, checkpoints and savepoints."""
 
@@ -43,6 +57,33 @@ class S3Settings(BaseModel):
     bucket: str = "keystone"
 
 
+class SearchSettings(BaseModel):
+    """The search cluster (OpenSearch or Elasticsearch).
+
+    Attributes:
+        url: base URL.
+        username: with `password`: basic authentication.
+        password: where the password is found (see keystone_platform.secret), never the password itself. Whoever writes
+            to the cluster looks there: the control plane, and each TaskManager on its own machine.
+        ca_file: PEM file of the authorities that may have signed the cluster's certificate, on each of these machines;
+            without it the public ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")]
+    username: str | None = None
+    password: SecretReference | None = None
+    ca_file: str | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> SearchSettings:
+        if (self.username is None) != (self.password is None):
+            message = "`username` and `password` belong together"
+            raise ValueError(message)
+        return self
+
+
 class Settings(BaseModel):
     """Everything a client needs to attach.
 
@@ -53,6 +94,7 @@ class Settings(BaseModel):
         flink_rest: base URL of the Flink cluster's REST API.
         dagster_url: base URL of the Dagster webserver.
         ledger_url: SQLAlchemy URL of the database of deployments.
+        search: None where there is no search cluster; search routes are then refused.
         checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
     """
 
@@ -65,6 +107,7 @@ class Settings(BaseModel):
     dagster_url: str
     ledger_url: str = Field(repr=False)
     checkpoints: str = "s3://keystone/flink"
+    search: SearchSettings | None = None
 
     @field_validator("kafka")
     @classmethod

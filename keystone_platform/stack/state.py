@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.flink_home import write_private
-from keystone_platform.settings import S3Settings, Settings
+from keystone_platform.settings import S3Settings, SearchSettings, Settings
 from keystone_platform.stack.home import Home
+from keystone_platform.stack.server import SEARCH
 
 HOST = "127.0.0.1"
 """Everything listens on loopback only and advertises it."""
@@ -25,18 +27,29 @@ class Ports(BaseModel):
     s3: int
     flink: int
     flink_rpc: int
+    search: int
+    search_transport: int
     dagster: int
     code_platform: int
     code_warehouse: int
 
 
 class StackState(BaseModel):
-    """The remembered part of a stack; everything else is computed from it and the home folder."""
+    """The remembered part of a stack; everything else is computed from it and the home folder.
+
+    Attributes:
+        search: whether the search server belongs to it; once asked for, it does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ports: Ports
+    search: bool = False
     secret_access_key: str = Field(repr=False, default_factory=lambda: secrets.token_hex(20))
+
+    def with_servers(self, optional: Collection[str]) -> StackState:
+        """Return the state of the stack with these servers too."""
+        return self.model_copy(update={"search": self.search or SEARCH in optional})
 
 
 def load_state(home: Home) -> StackState | None:
@@ -84,4 +97,5 @@ def settings_of(home: Home, state: StackState) -> Settings:
         flink_rest=f"http://{HOST}:{ports.flink}",
         dagster_url=f"http://{HOST}:{ports.dagster}",
         ledger_url=f"sqlite:///{home.ledger}",
+        search=SearchSettings(url=f"http://{HOST}:{ports.search}") if state.search else None,
     )
