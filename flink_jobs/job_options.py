@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission
+from keystone_platform.spec.models import CHECKPOINT_TIMEOUT_S
 
 LARGEST_PARALLELISM = 1024
 """The spec's bound. A job can never be rescaled beyond the value that it was first started with."""
@@ -41,7 +42,7 @@ def _checkpoints(submission: Submission) -> dict[str, str]:
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.interval": f"{interval} s",
         "execution.checkpointing.min-pause": f"{max(1, interval // 2)} s",
-        "execution.checkpointing.timeout": "5 min",
+        "execution.checkpointing.timeout": f"{CHECKPOINT_TIMEOUT_S // 60} min",
         "execution.checkpointing.max-concurrent-checkpoints": "1",
         # an S3 that is slow for a minute is no reason to read that minute's events again
         "execution.checkpointing.tolerable-failed-checkpoints": "3",

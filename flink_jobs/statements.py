@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flink_jobs import sql, tables
 from flink_jobs.catalog import catalog_name, catalog_options
@@ -69,8 +69,9 @@ def router_program(submission: Submission, connection: Connection) -> Program:
     plan = submission.plan
     reads = (tables.source_table(plan, connection), tables.dead_letter_table(plan, connection))
     if isinstance(plan.target, KafkaTarget):
-        target = tables.topic_target_table(plan.target.topic, connection)
-        return Program(job_options(submission), (*reads, target), (_topic_insert(plan), _dead_letter_insert(plan)))
+        target = tables.topic_target_table(plan, plan.target, connection)
+        insert = _insert(sql.identifier(tables.TARGET), _topic_columns(plan, plan.target), _kept(plan))
+        return Program(job_options(submission), (*reads, target), (insert, _dead_letter_insert(plan)))
     catalog = catalog_name(connection)
     create = f"CREATE CATALOG {sql.identifier(catalog)} WITH (\n{sql.options(catalog_options(connection))}\n)"
     # the hint makes the ids of the sink's inner operators stable
@@ -86,7 +87,7 @@ def check_program(plan: RouterPlan) -> Program:
     The sink is a stand-in with the columns that the table will have, since the table is made after the check.
     """
     nowhere = Connection(bootstrap_servers="none:9092", catalog={}, s3_endpoint="", s3_region="", s3_path_style=True)
-    columns = _topic_columns() if isinstance(plan.target, KafkaTarget) else _warehouse_columns(plan)
+    columns = _topic_columns(plan, plan.target) if isinstance(plan.target, KafkaTarget) else _warehouse_columns(plan)
     declared = [f"{sql.identifier(column.name)} {column.type}" for column in columns]
     ddl = (
         tables.source_table(plan, nowhere),
@@ -105,7 +106,6 @@ def _kept(plan: RouterPlan) -> str:
 
 def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
     raw = [_Column(RAW_COLUMN, BYTES, sql.identifier(tables.RAW))] if plan.source.raw else []
-    selected = [_Column(item.name, sql.type_of(item.type), sql.identifier(*item.path)) for item in plan.columns]
     source = _header(envelope.CE_SOURCE)
     metadata = {
         "_guid": _header(envelope.CE_ID),
@@ -116,10 +116,25 @@ def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
         "_partition": sql.identifier(tables.PARTITION),
         "_offset": sql.identifier(tables.OFFSET),
     }
-    return [*raw, *selected, *(_Column(name, METADATA_TYPES[name], metadata[name]) for name in METADATA_COLUMNS)]
+    return [*raw, *_selected(plan), *(_Column(name, METADATA_TYPES[name], metadata[name]) for name in METADATA_COLUMNS)]
 
 
-def _topic_columns() -> list[_Column]:
+def _selected(plan: RouterPlan) -> list[_Column]:
+    return [_Column(item.name, sql.type_of(item.type), sql.identifier(*item.path)) for item in plan.columns]
+
+
+def _topic_columns(plan: RouterPlan, target: KafkaTarget) -> list[_Column]:
+    """Return key, payload, headers and time of what goes on: the payload's bytes where nothing is selected."""
+    key, raw, *rest = _record_columns()
+    if target.key == "none":
+        key = replace(key, expression=f"CAST(NULL AS {BYTES})")
+    elif target.key_path:
+        key = replace(key, expression=f"ENCODE(CAST({sql.identifier(*target.key_path)} AS STRING), 'UTF-8')")
+    return [key, *(_selected(plan) or [raw]), *rest]
+
+
+def _record_columns() -> list[_Column]:
+    """Return all of a record as it came, key and payload first."""
     kept = {
         tables.KEY: BYTES,
         tables.RAW: BYTES,
@@ -127,10 +142,6 @@ def _topic_columns() -> list[_Column]:
         tables.TIME: "TIMESTAMP_LTZ(3)",
     }
     return [_Column(name, kind, sql.identifier(name)) for name, kind in kept.items()]
-
-
-def _topic_insert(plan: RouterPlan) -> str:
-    return _insert(sql.identifier(tables.TARGET), _topic_columns(), _kept(plan))
 
 
 def _dead_letter_insert(plan: RouterPlan) -> str:
@@ -149,7 +160,7 @@ def _dead_letter_insert(plan: RouterPlan) -> str:
     headers = f"MAP_UNION({sql.identifier(tables.HEADERS)}, MAP[\n    {pairs}])"
     columns = [
         _Column(column.name, column.type, headers if column.name == tables.HEADERS else column.expression)
-        for column in _topic_columns()
+        for column in _record_columns()
     ]
     return _insert(sql.identifier(tables.DEAD_LETTERS), columns, f"{sql.identifier(tables.ERROR)} IS NOT NULL")
 

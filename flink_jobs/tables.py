@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flink_jobs import sql
-from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan
 from keystone_platform.plan.submission import Connection
 
 # A payload's own field never begins with an underscore, so no name here collides with one.
@@ -21,6 +21,9 @@ PARTITION = "_partition"
 OFFSET = "_offset"
 
 MEGABYTE = 1024 * 1024
+_JSON = {"value.format": "json", "value.json.timestamp-format.standard": "ISO-8601"}
+"""A JSON object of every column, nulls included."""
+
 LARGEST_RECORD = 16 * MEGABYTE
 """Bytes of a produce request: an event of 10 MB, its headers and the dead letter's own."""
 
@@ -63,18 +66,23 @@ def source_table(plan: RouterPlan, connection: Connection) -> str:
 
 def dead_letter_table(plan: RouterPlan, connection: Connection) -> str:
     """Return the DDL of the dead letters' topic."""
-    return _topic_table(DEAD_LETTERS, plan.dead_letter_topic, connection)
+    payload = [f"{sql.identifier(RAW)} BYTES"]
+    options = {**_delivery(None, plan.route), **_raw_key(), "value.format": "raw"}
+    return _topic_table(DEAD_LETTERS, plan.dead_letter_topic, connection, payload, options)
 
 
-def topic_target_table(topic: str, connection: Connection) -> str:
-    """Return the DDL of a consumer topic."""
-    return _topic_table(TARGET, topic, connection)
+def topic_target_table(plan: RouterPlan, target: KafkaTarget, connection: Connection) -> str:
+    """Return the DDL of a consumer topic: its value is the payload's bytes, or a JSON object of the plan's columns."""
+    payload = [f"{sql.identifier(item.name)} {sql.type_of(item.type)}" for item in plan.columns]
+    encoding = _JSON if payload else {"value.format": "raw"}
+    options = {**_delivery(target.transaction_timeout_s, plan.route), **_raw_key(), **encoding}
+    return _topic_table(TARGET, target.topic, connection, payload or [f"{sql.identifier(RAW)} BYTES"], options)
 
 
-def _topic_table(name: str, topic: str, connection: Connection) -> str:
+def _topic_table(name: str, topic: str, connection: Connection, payload: list[str], further: dict[str, str]) -> str:
     columns = [
         f"{sql.identifier(KEY)} BYTES",
-        f"{sql.identifier(RAW)} BYTES",
+        *payload,
         f"{sql.identifier(HEADERS)} MAP<STRING, BYTES> METADATA FROM 'headers'",
         f"{sql.identifier(TIME)} TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'",
     ]
@@ -88,11 +96,23 @@ def _topic_table(name: str, topic: str, connection: Connection) -> str:
         "properties.linger.ms": "20",
         "properties.batch.size": str(256 * 1024),
         "properties.max.request.size": str(LARGEST_RECORD),
-        "sink.delivery-guarantee": "at-least-once",
-        **_raw_key(),
-        "value.format": "raw",
+        **further,
     }
     return sql.create_table(name, columns, options)
+
+
+def _delivery(transaction_timeout_s: int | None, route: str) -> dict[str, str]:
+    if transaction_timeout_s is None:
+        return {"sink.delivery-guarantee": "at-least-once"}
+    return {
+        "sink.delivery-guarantee": "exactly-once",
+        # the same in every epoch, so that a start ends what the epoch before left open; the last sign ends the route's
+        # name, since transactions are found by prefix and one route's name may begin with another's
+        "sink.transactional-id-prefix": f"keystone/{route}/",
+        # a few ids that are used again: the default makes an id a checkpoint, and brokers remember each for a week
+        "sink.transaction-naming-strategy": "pooling",
+        "properties.transaction.timeout.ms": str(transaction_timeout_s * 1000),
+    }
 
 
 def _metadata(name: str, kind: str, key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 
@@ -18,7 +19,7 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
     """Make sure that topics and table are there; what exists is left, but for columns that the table lacks.
 
     Raises:
-        InvalidSpec: the table has a column of the same name and another type.
+        InvalidSpec: the table has a column of the same name and another type, or see `check_topic`.
         Transient, Terminal: Kafka, the catalog or S3 does not answer or refuses.
     """
     gateways.kafka.ensure_topic(plan.source.topic, partitions)
@@ -29,4 +30,32 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
         case WarehouseTarget():
             gateways.lake.ensure_table(plan)
         case KafkaTarget(topic=topic):
+            check_topic(gateways, plan)
             gateways.kafka.ensure_topic(topic, partitions)
+
+
+def check_topic(gateways: Gateways, plan: RouterPlan) -> None:
+    """Make sure that a target topic will take what the router sends; touches nothing.
+
+    A record that the brokers refuse would stop the router at that event, again and again.
+
+    Raises:
+        InvalidSpec: the topic takes smaller records than the source topic, or the brokers grant shorter transactions.
+        Transient, Terminal: Kafka does not answer or refuses.
+    """
+    target = plan.target
+    if not isinstance(target, KafkaTarget):
+        return
+    taken, sent = gateways.kafka.largest_record(target.topic), gateways.kafka.largest_record(plan.source.topic)
+    if taken is not None and sent is not None and taken < sent:
+        source = f"its source {plan.source.topic} of {sent}"
+        message = f"{plan.route}: topic {target.topic} takes records of {taken} bytes, {source}"
+        raise InvalidSpec(message, mend=f"Set `max.message.bytes` of {target.topic} to {sent} or more.")
+    if target.transaction_timeout_s is None:
+        return
+    granted = gateways.kafka.largest_transaction_timeout_s()
+    if target.transaction_timeout_s > granted:
+        wanted = f"transactions of {target.transaction_timeout_s} s"
+        message = f"{plan.route}: {wanted} are wanted, the brokers grant {granted:.0f} s"
+        mend = "Raise the brokers' `transaction.max.timeout.ms`, or lower `transaction_timeout_s` in the YAML."
+        raise InvalidSpec(message, mend=mend)

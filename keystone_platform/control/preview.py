@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.prepare import check_topic
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.change import Change, ChangeKind, diff_plans
@@ -89,6 +90,7 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> 
         return RoutePreview(status.route, state, "refused", why, plan, f"{why}: {error}")
     try:
         gateways.lake.check_table(plan)
+        check_topic(gateways, plan)
     except InvalidSpec as error:
         return RoutePreview(status.route, state, "refused", why, plan, str(error))
     return RoutePreview(status.route, state, _word(gateways, plan, status, change), why, plan)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from keystone_platform.errors import Terminal, Transient, UnknownOutcome
@@ -72,6 +72,14 @@ class KafkaGateway(Protocol):
         """Return where each partition begins and ends now; without partitions if the topic does not exist."""
         ...
 
+    def largest_record(self, topic: str) -> int | None:
+        """Return how many bytes a batch of records in the topic may have; None if the topic does not exist."""
+        ...
+
+    def largest_transaction_timeout_s(self) -> float:
+        """Return the longest transaction timeout that the brokers grant, in seconds."""
+        ...
+
 
 class ConfluentKafka:
     """KafkaGateway over librdkafka's admin client.
@@ -113,6 +121,24 @@ class ConfluentKafka:
         )
         begin = settled(self._list, topic, partitions, OffsetSpec.earliest())
         return Offsets(begin=begin, end=settled(self._list, topic, partitions, OffsetSpec.latest()))
+
+    def largest_record(self, topic: str) -> int | None:
+        if self._partitions(topic) is None:
+            return None
+        return int(self._setting(ConfigResource(ConfigResource.Type.TOPIC, topic), "max.message.bytes"))
+
+    def largest_transaction_timeout_s(self) -> float:
+        # not by list_topics: its call may end without an answer and without an error
+        nodes = self._answer(
+            "describe the cluster", self._admin.describe_cluster(request_timeout=self._timeout_s)
+        ).nodes
+        brokers = [ConfigResource(ConfigResource.Type.BROKER, str(node.id)) for node in nodes]
+        return min(int(self._setting(broker, "transaction.max.timeout.ms")) for broker in brokers) / 1000
+
+    def _setting(self, of: ConfigResource, name: str) -> str:
+        described = self._admin.describe_configs([of], request_timeout=self._timeout_s)
+        value = self._answer(f"describe the configuration of {of.restype.name.lower()} {of.name}", described[of])[name]
+        return str(value.value)
 
     def _partitions(self, topic: str) -> tuple[int, ...] | None:
         # Not list_topics(topic): that asks for metadata in the way that lets a broker create the topic.

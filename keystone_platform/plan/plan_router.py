@@ -69,8 +69,10 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
     """
     target = _target(route)
     filter_, needed = _filter(stream, route)
-    columns = () if route.sink.kafka else _columns(stream, route)
+    columns = () if route.sink.kafka and route.select is None else _columns(stream, route)
     paths = needed | {column.path for column in columns}
+    if isinstance(target, KafkaTarget) and target.key_path:
+        paths |= {target.key_path}
     fields = stream.fields.fields if stream.fields else ()
     return RouterPlan(
         route=route_id(stream, route),
@@ -89,7 +91,9 @@ def _target(route: RouteSpec) -> WarehouseTarget | KafkaTarget:
     if route.sink.warehouse:
         return WarehouseTarget(table=route.sink.warehouse.table)
     if route.sink.kafka:
-        return KafkaTarget(topic=route.sink.kafka.topic)
+        sink = route.sink.kafka
+        timeout_s = sink.transaction_timeout_s if sink.delivery == "exactly_once" else None
+        return KafkaTarget(topic=sink.topic, key=sink.key, transaction_timeout_s=timeout_s)
     message = "the search sink is not available in this version"
     raise UnsupportedRoute(message, mend="Remove the route until it is; the others are not concerned.", field="sink")
 
@@ -113,14 +117,11 @@ def _columns(stream: StreamSpec, route: RouteSpec) -> tuple[OutputColumn, ...]:
 
 
 def _type_at(schema: Struct, path: FieldPath) -> FieldType:
-    here: FieldType = schema
-    for name in path:
-        field = here.field(name) if isinstance(here, Struct) else None
-        if field is None:
-            message = f"unknown field {'.'.join(path)!r}"
-            raise InvalidSpec(message, mend=f"The schema has: {schema}.", field="select")
-        here = field.type
-    return here
+    kind = schema.at(path)
+    if kind is None:
+        message = f"unknown field {'.'.join(path)!r}"
+        raise InvalidSpec(message, mend=f"The schema has: {schema}.", field="select")
+    return kind
 
 
 def _pruned(fields: Iterable[Field], paths: Iterable[FieldPath]) -> tuple[Field, ...]:

@@ -69,10 +69,23 @@ class WarehouseTarget(PlanPart):
 
 
 class KafkaTarget(PlanPart):
-    """Another topic; payload and headers go on untouched."""
+    """Another topic; headers and timestamp go on as they are, and so does the payload of a plan without columns.
+
+    Attributes:
+        key: `keep`, `none`, or a dotted field that the source decodes.
+        transaction_timeout_s: set when the router writes in transactions, so exactly once.
+    """
 
     kind: Annotated[Literal["kafka"], Cost.NEW] = "kafka"
+    # all transactions that are open at the savepoint are committed before the job ends, so none belongs to the state
     topic: Annotated[str, Cost.RESTART]
+    key: Annotated[str, Cost.RESTART] = "keep"
+    transaction_timeout_s: Annotated[int | None, Cost.RESTART] = None
+
+    @property
+    def key_path(self) -> tuple[str, ...]:
+        """Path of the field that becomes the key; empty when none does."""
+        return () if self.key in ("keep", "none") else tuple(self.key.split("."))
 
 
 Target = Annotated[WarehouseTarget | KafkaTarget, Field(discriminator="kind")]

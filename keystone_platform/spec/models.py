@@ -44,10 +44,35 @@ class WarehouseSink(Spec):
     table: TableName
 
 
+CHECKPOINT_TIMEOUT_S = 300
+"""How long a checkpoint may take before Flink gives it up."""
+
+RECOVERY_MARGIN_S = 300
+"""How long a router may be away after a checkpoint without its Kafka transaction timing out, at the least."""
+
+TRANSACTION_TIMEOUT_S = 900
+"""Default of `transaction_timeout_s`, and what a broker allows at most unless its configuration says otherwise."""
+
+Delivery = Literal["at_least_once", "exactly_once"]
+
+
 class KafkaSink(Spec):
-    """Passes events on to another topic, at least once."""
+    """Passes events on to another topic."""
 
     topic: TopicName
+    key: FieldPath = "keep"
+    """The record's key: `keep` (as it came), `none`, or a field of the payload, dotted when nested."""
+    delivery: Delivery = "at_least_once"
+    """`exactly_once` writes in transactions: consumers have to read with `isolation.level=read_committed`."""
+    transaction_timeout_s: int = Field(default=TRANSACTION_TIMEOUT_S, ge=1, le=7 * 24 * 3600, strict=True)
+    """Seconds after which Kafka gives up a transaction of a router that is away; of `exactly_once` only."""
+
+    @model_validator(mode="after")
+    def _has_transactions(self) -> KafkaSink:
+        if self.delivery == "at_least_once" and "transaction_timeout_s" in self.model_fields_set:
+            message = "`transaction_timeout_s` is for `delivery: exactly_once`; remove one or add the other"
+            raise ValueError(message)
+        return self
 
 
 class SearchSink(Spec):

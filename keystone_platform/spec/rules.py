@@ -10,11 +10,24 @@ from pathlib import Path
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.spec.filters import parse_filter
-from keystone_platform.spec.models import RouteSpec, SelectItem, StreamSpec
-from keystone_platform.spec.types import FieldType, Struct
+from keystone_platform.spec.models import (
+    CHECKPOINT_TIMEOUT_S,
+    RECOVERY_MARGIN_S,
+    KafkaSink,
+    RouteSpec,
+    SelectItem,
+    StreamSpec,
+)
+from keystone_platform.spec.types import FieldType, Scalar, Struct
 from keystone_platform.spec.yaml_tree import NodePath, YamlTree, dotted
 
 DEAD_LETTER_SUFFIX = ".dlq"
+
+RESERVED_KEYS = ("keep", "none")
+"""Values of a kafka sink's `key` that are no fields."""
+
+KEY_TYPES = frozenset({Scalar.STRING, Scalar.BOOLEAN, Scalar.INT, Scalar.BIGINT, Scalar.DATE})
+"""Types whose equal values have one text each, so that equal keys meet in one partition."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,9 @@ def _within(stream: Candidate) -> Iterator[InvalidSpec]:
             )
             yield stream.error((*path, "name"), what, "Add a `name:` of its own to the route.")
         yield from _columns(stream, route, path)
+        if route.sink.kafka:
+            yield from _record_key(stream, route.sink.kafka, (*path, "sink", "kafka", "key"))
+            yield from _transactions(stream, route, route.sink.kafka, path)
         if route.filter is not None:
             yield from _filter(stream, route.filter, (*path, "filter"))
 
@@ -70,9 +86,6 @@ def _columns(stream: Candidate, route: RouteSpec, path: NodePath) -> Iterator[In
     if route.select is None:
         return
     at = (*path, "select")
-    if route.sink.kafka:
-        what = "`select` is not supported with a kafka sink yet: the payload goes on untouched"
-        yield stream.error(at, what, "Remove `select`.")
     if stream.spec.fields is None:
         what = "`select` needs to know the stream's fields, and the stream declares no schema"
         yield stream.error(at, what, "Declare `schema`, or remove `select` to land the payload as it is.")
@@ -87,6 +100,37 @@ def _columns(stream: Candidate, route: RouteSpec, path: NodePath) -> Iterator[In
             same = "there is" if other.name == item.name else f"{other.name!r} differs only by case from"
             what = f"{same} {'already a column' if other.name == item.name else 'the column'} {item.name!r}"
             yield stream.error((*at, index), what, f"Give it another name: `{{other_name: {item.path}}}`.")
+
+
+def _record_key(stream: Candidate, sink: KafkaSink, path: NodePath) -> Iterator[InvalidSpec]:
+    if sink.key in RESERVED_KEYS:
+        return
+    if stream.spec.fields is None:
+        what = f"the key {sink.key!r} is a field of the payload, and the stream declares no schema"
+        yield stream.error(path, what, "Declare `schema`, or write `keep` or `none`.")
+        return
+    names = tuple(sink.key.split("."))
+    unknown = unknown_field(stream.spec.fields, names)
+    if unknown:
+        yield stream.error(path, *unknown)
+        return
+    kind = stream.spec.fields.at(names)
+    if kind not in KEY_TYPES:
+        what = f"{sink.key!r} is a {kind}, which is no key: equal values have to be equal bytes"
+        yield stream.error(path, what, f"Name a field of type {', '.join(sorted(KEY_TYPES))}.")
+
+
+def _transactions(stream: Candidate, route: RouteSpec, sink: KafkaSink, path: NodePath) -> Iterator[InvalidSpec]:
+    """Kafka aborts a transaction that is older than its timeout, also one that a checkpoint counts as written."""
+    least = route.checkpoint_interval_s + CHECKPOINT_TIMEOUT_S + RECOVERY_MARGIN_S
+    if sink.delivery != "exactly_once" or sink.transaction_timeout_s >= least:
+        return
+    what = (
+        f"a transaction of {sink.transaction_timeout_s} s may time out before its events are committed: a checkpoint "
+        f"begins every {route.checkpoint_interval_s} s, may take {CHECKPOINT_TIMEOUT_S} s, and a restart takes time"
+    )
+    mend = f"Set `transaction_timeout_s` to {least} or more, or shorten `checkpoint_interval_s`."
+    yield stream.error((*path, "sink", "kafka", "transaction_timeout_s"), what, mend)
 
 
 def unknown_field(schema: Struct, path: tuple[str, ...]) -> tuple[str, str] | None:

@@ -30,6 +30,14 @@ class Struct:
         """Return the field of that name, or None."""
         return next((field for field in self.fields if field.name == name), None)
 
+    def at(self, path: tuple[str, ...]) -> FieldType | None:
+        """Return the type of the field at that path, or None."""
+        here: FieldType | None = self
+        for name in path:
+            field = here.field(name) if isinstance(here, Struct) else None
+            here = field.type if field else None
+        return here
+
     def __str__(self) -> str:
         return "{" + ", ".join(str(field) for field in self.fields) + "}"
 

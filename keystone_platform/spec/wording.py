@@ -56,8 +56,16 @@ FORMS: dict[Keys, str] = {
     ("routes", "sink"): "one of `warehouse: {table: …}`, `kafka: {topic: …}`, `search: {index: …}`",
     ("routes", "sink", "warehouse"): "`table: namespace.name`",
     ("routes", "sink", "warehouse", "table"): "`namespace.name`, lower-case letters, digits and underscores",
-    ("routes", "sink", "kafka"): "`topic: NAME`",
+    ("routes", "sink", "kafka"): "`topic: NAME`, and if wanted `key`, `delivery`, `transaction_timeout_s`",
     ("routes", "sink", "kafka", "topic"): _TOPIC,
+    ("routes", "sink", "kafka", "key"): "`keep`, `none`, or a field of the schema, such as `user_id` or `device.id`",
+    ("routes", "sink", "kafka", "delivery"): "`at_least_once` or `exactly_once`",
+    (
+        "routes",
+        "sink",
+        "kafka",
+        "transaction_timeout_s",
+    ): "a whole number of seconds up to 604800, with `delivery: exactly_once`",
     ("routes", "sink", "search"): "`index: NAME`",
     (
         "routes",

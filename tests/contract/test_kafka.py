@@ -17,7 +17,7 @@ from keystone_platform.audit.records import Record, read_records
 from keystone_platform.audit.truth import audit_route
 from keystone_platform.envelope import CE_ID, DLQ_OFFSET, DLQ_PARTITION, DLQ_ROUTE, DLQ_TOPIC
 from keystone_platform.errors import Terminal, Transient
-from keystone_platform.gateways.kafka import ConfluentKafka, Offsets
+from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.plan_router import plan_router
 from keystone_platform.plan.router_plan import RouterPlan
@@ -61,6 +61,12 @@ def test_asking_for_a_missing_topic_does_not_create_it(kafka: ConfluentKafka) ->
 def test_a_refused_configuration_is_terminal_and_names_it(kafka: ConfluentKafka) -> None:
     with pytest.raises(Terminal, match=r"retention\.ms"):
         kafka.ensure_topic("refused", 1, {"retention.ms": "soon"})
+
+
+def test_the_limits_of_topics_and_transactions_are_told(kafka: ConfluentKafka, topic: str) -> None:
+    assert kafka.largest_record(topic) == MAX_MESSAGE_BYTES
+    assert kafka.largest_record("nobody.made.this") is None
+    assert kafka.largest_transaction_timeout_s() == 3600  # the embedded broker's
 
 
 def test_an_unreachable_broker_is_transient_and_named() -> None:

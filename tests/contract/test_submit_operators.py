@@ -24,7 +24,8 @@ import json
 import os
 from flink_jobs import planner
 from flink_jobs.statements import check_program
-from tests.unit.flink_jobs.plans import kafka, warehouse, warehouse_raw
+from flink_jobs.statements import router_program
+from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, submission, warehouse, warehouse_raw
 
 plans = {
     "warehouse": warehouse(),
@@ -37,6 +38,14 @@ plans = {
     "kafka, raw": kafka(None),
 }
 ids = {name: planner.operator_ids(check_program(plan)) for name, plan in plans.items()}
+topics = {
+    "topic": kafka(),
+    "topic, raw": kafka(None),
+    "topic, columns, key, transactions": kafka_projected(),
+    "topic, columns, no key": kafka_projected("none", None),
+}
+for name, plan in topics.items():
+    ids[name] = planner.operator_ids(router_program(submission(plan), CONNECTION))
 os.write(1, json.dumps(ids).encode())
 """
 
@@ -68,6 +77,7 @@ def test_ids_do_not_depend_on_filter_columns_or_what_the_jvm_planned_before(
     ids = {name: [identity for identity, _ in plan] for name, plan in operators.items()}
     assert all(found == ids["warehouse"] for name, found in ids.items() if name.startswith("warehouse"))
     assert ids["kafka"] == ids["kafka, raw"]
+    assert all(found == ids["topic"] for name, found in ids.items() if name.startswith("topic"))
 
 
 def test_every_operator_takes_the_plans_parallelism(operators: dict[str, list[tuple[str | None, int]]]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.iceberg_files import Changes, HourTotals
-from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.plan.observation import Checkpoints, Cluster, Job, JobState
@@ -195,6 +195,9 @@ class FakeKafka:
 
     topics: dict[str, int] = field(default_factory=dict)
     reachable: bool = True
+    records: dict[str, int] = field(default_factory=dict)
+    """Largest record of the topics whose own is another than Keystone's."""
+    transaction_timeout_s: float = 900.0
 
     def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
         if not self.reachable:
@@ -206,6 +209,12 @@ class FakeKafka:
 
     def offsets(self, topic: str) -> Offsets:
         return Offsets({}, {})
+
+    def largest_record(self, topic: str) -> int | None:
+        return self.records.get(topic, MAX_MESSAGE_BYTES) if topic in self.topics else None
+
+    def largest_transaction_timeout_s(self) -> float:
+        return self.transaction_timeout_s
 
 
 @dataclass

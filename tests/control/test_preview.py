@@ -108,3 +108,32 @@ def test_a_search_route_is_refused_and_keeps_the_others_from_nothing(world: Worl
     assert [item.change for item in preview_blind(planned_routes(folder, []))] == ["new", "refused"]
     found = wanted(folder, [])
     assert ([goal.route for goal in found.goals], len(found.unsupported)) == ([ROUTE], 1)
+
+
+def exactly_once(folder: Path, timeout_s: int) -> None:
+    sink = f"{{kafka: {{topic: out, delivery: exactly_once, transaction_timeout_s: {timeout_s}}}}}"
+    (folder / "one.yaml").write_text(f"stream: one\nowner: team:tests\nroutes:\n  - sink: {sink}\n")
+
+
+def test_a_transaction_that_the_brokers_would_cut_short_is_refused_before_anything_is_made(
+    world: World, folder: Path
+) -> None:
+    exactly_once(folder, 3600)
+    refused = only(world, folder)
+    assert refused.change == "refused"
+    assert "the brokers grant 900 s" in refused.error
+    (verdict,) = reconcile(world.gateways, wanted(folder, []).goals)
+    assert "transaction.max.timeout.ms" in verdict.message
+    assert "out" not in world.kafka.topics
+    world.kafka.transaction_timeout_s = 3600
+    assert only(world, folder).change == "new"
+
+
+def test_a_topic_that_takes_less_than_its_source_is_refused(world: World, folder: Path) -> None:
+    exactly_once(folder, 900)
+    world.kafka.topics |= {"one": 2, "out": 2}
+    world.kafka.records["out"] = 1_048_588
+    assert "Set `max.message.bytes` of out to" in only(world, folder).error
+    (verdict,) = reconcile(world.gateways, wanted(folder, []).goals)
+    assert not verdict.ok
+    assert world.flink.submissions == []

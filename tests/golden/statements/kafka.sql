@@ -121,7 +121,7 @@ SELECT
     'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
     'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.kafka', 'UTF-8'),
-    'ks_dlq_digest', ENCODE('e5764aa28839e062566915edc5e8afd0b2337b9606342a425e8e27154ad4f7cf', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('57aa0084b24427d20d1b2b3abe6002763c129f5b2b07abcdbb9abb65eba994be', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
     'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
     'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),

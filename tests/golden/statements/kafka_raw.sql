@@ -119,7 +119,7 @@ SELECT
     'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
     'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.kafka', 'UTF-8'),
-    'ks_dlq_digest', ENCODE('cc26110b1de885652b74db930f3c3615d4e2b5530fd69f2007259c750350f6b8', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('ce0ef265aec44834ac98426a8c3181801b24fc705fc9248b7fa0d4c1951ebaf4', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
     'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
     'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),

@@ -64,6 +64,12 @@ def kafka(sql: str | None = "`duration_ms` > 1000", *, parallelism: int = 1) -> 
     )
 
 
+def kafka_projected(key: str = "device.type", timeout_s: int | None = 900) -> RouterPlan:
+    plan = warehouse(columns=3)
+    target = KafkaTarget(topic="playback.slim", key=key, transaction_timeout_s=timeout_s)
+    return plan.model_copy(update={"route": "playback.kafka", "target": target})
+
+
 def submission(plan: RouterPlan, restore_from: str | None = None) -> Submission:
     return Submission(
         plan=plan,

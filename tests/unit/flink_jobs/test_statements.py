@@ -5,7 +5,7 @@ from flink_jobs.statements import METADATA_TYPES, check_program, router_program
 from keystone_platform.plan.router_plan import METADATA_COLUMNS
 from keystone_platform.plan.submission import Connection
 from keystone_platform.settings import S3Settings, Settings
-from tests.unit.flink_jobs.plans import CONNECTION, kafka, submission, warehouse, warehouse_raw
+from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, submission, warehouse, warehouse_raw
 
 CANARY = "canary-7f3a"
 
@@ -61,6 +61,17 @@ def test_a_checked_plan_reaches_for_no_server() -> None:
 def test_a_name_or_text_with_quotes_stays_a_name_or_a_text() -> None:
     assert sql.identifier("a`; DROP TABLE x; --", "b") == "`a``; DROP TABLE x; --`.`b`"
     assert sql.text("it's') --") == "'it''s'') --'"
+
+
+def test_no_routes_transactions_are_found_by_another_routes_prefix() -> None:
+    one, other = (kafka_projected().model_copy(update={"route": route}) for route in ("a.kafka", "a.kafka_errors"))
+    prefixes = [
+        next(line for line in str(router_program(submission(plan), CONNECTION)).splitlines() if "id-prefix" in line)
+        for plan in (one, other)
+    ]
+    first, second = (line.split("'")[3] for line in prefixes)
+    assert not second.startswith(first)
+    assert not first.startswith(second)
 
 
 def test_both_inserts_read_the_one_source() -> None:

@@ -64,7 +64,7 @@ CHANGES = {
     "another sink": (
         {"target": KafkaTarget(topic="x")},
         ChangeKind.NEW,
-        ["target: kind warehouse, table events.plays -> kind kafka, topic x"],
+        ["target: kind warehouse, table events.plays -> kind kafka, topic x, key keep"],
     ),
     "another topic": (
         {"source": SOURCE.model_copy(update={"topic": "p2"})},
@@ -109,6 +109,17 @@ def test_kafka_to_another_kafka_topic_goes_on_at_its_position() -> None:
     old = PLAN.model_copy(update={"target": KafkaTarget(topic="a")})
     new = PLAN.model_copy(update={"target": KafkaTarget(topic="b")})
     assert diff_plans(old, new).kind is ChangeKind.RESTART
+
+
+def test_another_key_or_delivery_of_a_topic_is_a_restart() -> None:
+    old = PLAN.model_copy(update={"target": KafkaTarget(topic="a")})
+    new = PLAN.model_copy(update={"target": KafkaTarget(topic="a", key="b", transaction_timeout_s=900)})
+    change = diff_plans(old, new)
+    assert change.kind is ChangeKind.RESTART
+    assert [str(each) for each in change.differences] == [
+        "target.key: keep -> b",
+        "target.transaction_timeout_s: (none) -> 900",
+    ]
 
 
 @pytest.mark.parametrize("part", [RouterPlan, Source, Filter, WarehouseTarget, KafkaTarget])

@@ -76,6 +76,14 @@ def test_a_kafka_route_with_filter_decodes_the_filters_fields_only() -> None:
     assert plan.filter.duckdb == "(\"country\" = 'US')"
 
 
+def test_a_kafka_route_with_select_decodes_its_columns_and_its_key() -> None:
+    sink = {"kafka": {"topic": "out", "key": "device.type", "delivery": "exactly_once"}}
+    plan = planned(SCHEMA, sink=sink, select=["user_id"])
+    assert [column.name for column in plan.columns] == ["user_id"]
+    assert [str(field) for field in plan.source.columns] == ["user_id: bigint", "device: {type: string}"]
+    assert plan.target == KafkaTarget(topic="out", key="device.type", transaction_timeout_s=900)
+
+
 def test_a_search_route_is_refused_with_what_to_do() -> None:
     with pytest.raises(UnsupportedRoute, match="not available in this version"):
         planned(SCHEMA, sink={"search": {"index": "plays"}})

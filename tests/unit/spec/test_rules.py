@@ -38,10 +38,30 @@ WITHIN = {
         "routes[1]",
         "Add a `name:` of its own",
     ),
-    "select with a kafka sink": (
-        "  - {sink: {kafka: {topic: x}}, select: [user_id]}\n",
-        "routes[1].select",
-        "not supported with a kafka sink yet",
+    "a key that the schema has not": (
+        "  - {sink: {kafka: {topic: x, key: device.tpe}}}\n",
+        "routes[1].sink.kafka.key",
+        "Did you mean 'device.type'?",
+    ),
+    "a key that has no one text": (
+        "  - {sink: {kafka: {topic: x, key: device}}}\n",
+        "routes[1].sink.kafka.key",
+        "which is no key",
+    ),
+    "transactions that time out before a slow checkpoint": (
+        "  - sink: {kafka: {topic: x, delivery: exactly_once, transaction_timeout_s: 60}}\n",
+        "routes[1].sink.kafka.transaction_timeout_s",
+        "Set `transaction_timeout_s` to 610 or more",
+    ),
+    "rare checkpoints with transactions": (
+        "  - {sink: {kafka: {topic: x, delivery: exactly_once}}, checkpoint_interval_s: 3600}\n",
+        "routes[1].sink.kafka",
+        "Set `transaction_timeout_s` to 4200 or more",
+    ),
+    "a transaction's timeout without transactions": (
+        "  - sink: {kafka: {topic: x, transaction_timeout_s: 900}}\n",
+        "routes[1].sink.kafka",
+        "is for `delivery: exactly_once`",
     ),
 }
 
@@ -54,6 +74,18 @@ def test_what_does_not_fit_within_a_stream_is_refused(tmp_path: Path, added: str
     assert error.line >= 9
     assert said in str(error)
     assert not load_streams_leniently(tmp_path).streams
+
+
+@pytest.mark.parametrize("key", ["keep", "none", "user_id", "device.type"])
+def test_a_key_is_kept_or_left_out_or_a_field(tmp_path: Path, key: str) -> None:
+    write(tmp_path, plays=MINIMAL + f"  - {{sink: {{kafka: {{topic: x, key: {key}}}}}, select: [country]}}\n")
+    assert errors_of(tmp_path) == ()
+
+
+def test_a_key_from_the_payload_needs_a_schema(tmp_path: Path) -> None:
+    write(tmp_path, a=stream("a", "{kafka: {topic: x, key: user_id}}"))
+    (error,) = errors_of(tmp_path)
+    assert (error.field, error.mend) == ("routes[0].sink.kafka.key", "Declare `schema`, or write `keep` or `none`.")
 
 
 @pytest.mark.parametrize(("key", "value"), [("filter", "a > 1"), ("select", "[a]")])

@@ -1,0 +1,141 @@
+SET 'execution.runtime-mode' = 'STREAMING';
+SET 'parallelism.default' = '1';
+SET 'pipeline.max-parallelism' = '1024';
+SET 'pipeline.name' = 'playback.kafka';
+SET 'pipeline.object-reuse' = 'true';
+SET 'table.local-time-zone' = 'UTC';
+SET 'table.exec.uid.generation' = 'ALWAYS';
+SET 'table.exec.iceberg.use-v2-sink' = 'true';
+SET 'execution.checkpointing.mode' = 'EXACTLY_ONCE';
+SET 'execution.checkpointing.interval' = '10 s';
+SET 'execution.checkpointing.min-pause' = '5 s';
+SET 'execution.checkpointing.timeout' = '5 min';
+SET 'execution.checkpointing.max-concurrent-checkpoints' = '1';
+SET 'execution.checkpointing.tolerable-failed-checkpoints' = '3';
+SET 'execution.checkpointing.unaligned.enabled' = 'false';
+SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION';
+SET 'execution.checkpointing.num-retained' = '3';
+SET 'execution.checkpointing.storage' = 'filesystem';
+SET 'execution.checkpointing.dir' = 's3://bucket/flink/checkpoints/playback.kafka';
+SET 'execution.checkpointing.data-inline-threshold' = '1 mb';
+SET 'state.backend.type' = 'hashmap';
+SET 'restart-strategy.type' = 'exponential-delay';
+SET 'restart-strategy.exponential-delay.initial-backoff' = '1 s';
+SET 'restart-strategy.exponential-delay.max-backoff' = '30 s';
+SET 'restart-strategy.exponential-delay.backoff-multiplier' = '2.0';
+SET 'restart-strategy.exponential-delay.jitter-factor' = '0.1';
+SET 'restart-strategy.exponential-delay.reset-backoff-threshold' = '5 min';
+SET '$internal.pipeline.job-id' = '0123456789abcdef0123456789abcdef';
+
+CREATE TEMPORARY TABLE `_source` (
+  `user_id` BIGINT,
+  `device` ROW<`type` STRING, `os` STRING>,
+  `at` TIMESTAMP_LTZ(6),
+  `duration_ms` INT,
+  `_key` BYTES,
+  `_error` STRING METADATA FROM 'value.error' VIRTUAL,
+  `_raw` BYTES METADATA FROM 'value.raw' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
+  `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_topic` STRING METADATA FROM 'topic' VIRTUAL,
+  `_partition` INT METADATA FROM 'partition' VIRTUAL,
+  `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
+) WITH (
+  'connector' = 'kafka',
+  'topic' = 'playback',
+  'properties.bootstrap.servers' = 'broker:9092',
+  'properties.group.id' = 'keystone.playback.kafka',
+  'properties.isolation.level' = 'read_committed',
+  'properties.fetch.max.bytes' = '67108864',
+  'properties.max.partition.fetch.bytes' = '8388608',
+  'properties.max.poll.records' = '5000',
+  'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '30 s',
+  'key.format' = 'raw',
+  'key.fields' = '_key',
+  'value.fields-include' = 'EXCEPT_KEY',
+  'value.format' = 'keystone-json'
+);
+
+CREATE TEMPORARY TABLE `_dead_letters` (
+  `_key` BYTES,
+  `_raw` BYTES,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers',
+  `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
+) WITH (
+  'connector' = 'kafka',
+  'topic' = 'playback.dlq',
+  'properties.bootstrap.servers' = 'broker:9092',
+  'properties.enable.idempotence' = 'true',
+  'properties.acks' = 'all',
+  'properties.compression.type' = 'lz4',
+  'properties.linger.ms' = '20',
+  'properties.batch.size' = '262144',
+  'properties.max.request.size' = '16777216',
+  'sink.delivery-guarantee' = 'at-least-once',
+  'key.format' = 'raw',
+  'key.fields' = '_key',
+  'value.fields-include' = 'EXCEPT_KEY',
+  'value.format' = 'raw'
+);
+
+CREATE TEMPORARY TABLE `_target` (
+  `_key` BYTES,
+  `user_id` BIGINT,
+  `device_type` STRING,
+  `at` TIMESTAMP_LTZ(6),
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers',
+  `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
+) WITH (
+  'connector' = 'kafka',
+  'topic' = 'playback.slim',
+  'properties.bootstrap.servers' = 'broker:9092',
+  'properties.enable.idempotence' = 'true',
+  'properties.acks' = 'all',
+  'properties.compression.type' = 'lz4',
+  'properties.linger.ms' = '20',
+  'properties.batch.size' = '262144',
+  'properties.max.request.size' = '16777216',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'keystone/playback.kafka/',
+  'sink.transaction-naming-strategy' = 'pooling',
+  'properties.transaction.timeout.ms' = '900000',
+  'key.format' = 'raw',
+  'key.fields' = '_key',
+  'value.fields-include' = 'EXCEPT_KEY',
+  'value.format' = 'json',
+  'value.json.timestamp-format.standard' = 'ISO-8601'
+);
+
+EXECUTE STATEMENT SET BEGIN
+
+INSERT INTO `_target`
+  (`_key`, `user_id`, `device_type`, `at`, `_headers`, `_time`)
+SELECT
+  ENCODE(CAST(`device`.`type` AS STRING), 'UTF-8'),
+  `user_id`,
+  `device`.`type`,
+  `at`,
+  `_headers`,
+  `_time`
+FROM `_source`
+WHERE `_error` IS NULL
+  AND (`duration_ms` > 1000);
+
+INSERT INTO `_dead_letters`
+  (`_key`, `_raw`, `_headers`, `_time`)
+SELECT
+  `_key`,
+  `_raw`,
+  MAP_UNION(`_headers`, MAP[
+    'ks_dlq_reason', ENCODE(`_error`, 'UTF-8'),
+    'ks_dlq_route', ENCODE('playback.kafka', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('f677ff415f4dd7c3cfb0e87ce297c8a5dc0ffc66b163cdbb0e26a17405631ca7', 'UTF-8'),
+    'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
+    'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
+    'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),
+  `_time`
+FROM `_source`
+WHERE `_error` IS NOT NULL;
+
+END;
