@@ -128,7 +128,9 @@ SELECT
   `_key`,
   `_raw`,
   MAP_UNION(`_headers`, MAP[
-    'ks_dlq_reason', ENCODE(`_error`, 'UTF-8'),
+    'ks_dlq_code', ENCODE(SPLIT_INDEX(`_error`, ':', 0), 'UTF-8'),
+    'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
+    'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.kafka', 'UTF-8'),
     'ks_dlq_digest', ENCODE('f677ff415f4dd7c3cfb0e87ce297c8a5dc0ffc66b163cdbb0e26a17405631ca7', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
