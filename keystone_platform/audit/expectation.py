@@ -32,15 +32,16 @@ class Judge:
     """Decides what should become of a route's events, whatever asks: decodes them, and says their fate in DuckDB SQL.
 
     Attributes:
-        fate: expression over the columns of `events`; a filter that is null keeps nothing, as in SQL.
+        condition: the filter over the columns of `events`; null keeps nothing, as in SQL.
+        fate: the Fate over the same columns.
     """
 
     def __init__(self, plan: RouterPlan) -> None:
         self._decoder = None if plan.source.raw else Decoder(plan.source.columns)
-        condition = plan.filter.duckdb if plan.filter else "true"
+        self.condition = plan.filter.duckdb if plan.filter else "true"
         self.fate = (
             f"CASE WHEN _dead IS NOT NULL THEN '{Fate.DEAD}'"
-            f" WHEN ({condition}) THEN '{Fate.KEPT}' ELSE '{Fate.FILTERED}' END"
+            f" WHEN ({self.condition}) THEN '{Fate.KEPT}' ELSE '{Fate.FILTERED}' END"
         )
 
     def events(self, records: Sequence[Record]) -> pa.Table:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
 from itertools import islice
 from typing import Any, TextIO
 
@@ -21,6 +17,7 @@ from rich.text import Text
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.session import open_session, translated
+from keystone_platform.query.values import cell, finite, plain
 from keystone_platform.settings import S3Settings, Settings
 
 SHOWN_ROWS = 200
@@ -67,8 +64,8 @@ def write_json(answer: Answer, out: TextIO) -> None:
     out.write("[")
     for number, row in enumerate(_rows(answer)):
         out.write(",\n " if number else "\n ")
-        values = dict(zip(names, map(_finite, row), strict=True))
-        out.write(json.dumps(values, default=_plain, ensure_ascii=False, allow_nan=False))
+        values = dict(zip(names, map(finite, row), strict=True))
+        out.write(json.dumps(values, default=plain, ensure_ascii=False, allow_nan=False))
     out.write("\n]\n")
 
 
@@ -76,7 +73,7 @@ def write_csv(answer: Answer, out: TextIO) -> None:
     """Write a header and the rows; a nested value is JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(answer.columns)
-    writer.writerows([_cell(value) for value in row] for row in _rows(answer))
+    writer.writerows([cell(value) for value in row] for row in _rows(answer))
 
 
 def write_table(answer: Answer, console: Console) -> int:
@@ -87,7 +84,7 @@ def write_table(answer: Answer, console: Console) -> int:
     rows = _rows(answer)
     shown = 0
     for row in islice(rows, SHOWN_ROWS):
-        table.add_row(*(Text("" if value is None else str(_cell(value))) for value in row))
+        table.add_row(*(Text("" if value is None else str(cell(value))) for value in row))
         shown += 1
     console.print(table)
     return shown + sum(1 for _ in rows)
@@ -111,35 +108,3 @@ def _distinct(columns: Sequence[str]) -> list[str]:
         candidates = (column, *(f"{column}_{number}" for number in range(1, len(columns) + 1)))
         names.append(next(name for name in candidates if name not in names))
     return names
-
-
-def _finite(value: object) -> object:
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: _finite(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_finite(inner) for inner in value]
-        case _:
-            return value
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
-    return _plain(value) if isinstance(value, (datetime, bytes)) else value
-
-
-def _plain(value: object) -> object:
-    """Return what JSON can hold: times in ISO 8601, bytes as text or else base64."""
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return base64.b64encode(value).decode()
-    return str(value)

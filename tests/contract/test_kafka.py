@@ -11,16 +11,19 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from assets.compaction.rewrite import write_files
 from keystone_platform.audit.records import Record, read_records
 from keystone_platform.audit.truth import audit_route
 from keystone_platform.envelope import CE_ID, DLQ_OFFSET, DLQ_PARTITION, DLQ_ROUTE, DLQ_TOPIC
-from keystone_platform.errors import Terminal, Transient
+from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.plan_router import plan_router
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.preview.evaluate import preview_route
+from keystone_platform.preview.newest import newest_events
 from keystone_platform.producer import Counts, KeystoneProducer
 from keystone_platform.settings import Settings
 from keystone_platform.spec.models import StreamSpec
@@ -230,3 +233,29 @@ def test_the_audit_follows_guids_into_a_kafka_sink(audited: tuple[Settings, Rout
     bury(settings.kafka, plan, 9, 10, 11, route=plan.route)
     truth = audit_route(settings, plan)
     assert (truth.landed, truth.lost, truth.duplicated, truth.dead) == (5, 1, 1, 3)
+
+
+def test_a_preview_reads_the_newest_events_and_leaves_no_trace(
+    kafka_properties: Mapping[str, str], kafka: ConfluentKafka, audited: tuple[Settings, RouterPlan]
+) -> None:
+    settings, plan = audited
+    admin = AdminClient(dict(kafka_properties))
+
+    def topics() -> set[str]:
+        # any consumer makes the broker create its own topic of positions; nobody's events are in it
+        return set(admin.list_topics(timeout=10).topics) - {"__consumer_offsets"}
+
+    before = topics()
+    events = newest_events(kafka, settings.kafka, plan.source.topic, last=8)
+    found = preview_route(plan, None, events, rows=10)
+    # 12 events in one partition, none in the other: offsets 4 and 5 pass, 6 to 8 do not, 9 to 11 are dead
+    assert (found.counts.events, found.counts.kept, found.counts.filtered, found.counts.dead) == (8, 2, 3, 3)
+    assert [(row["user_id"], row["_guid"]) for row in found.rows] == [(5, "guid-5"), (4, "guid-4")]
+    assert {reason.reason for reason in found.dead_reasons} == {"wrong_type: user_id", "not_json", "not_object"}
+    with pytest.raises(InvalidSpec, match="no partition 7"):
+        newest_events(kafka, settings.kafka, plan.source.topic, last=8, partition=7)
+    missing = newest_events(kafka, settings.kafka, "nobody.made.this", last=8)
+    assert missing.missing
+    assert preview_route(plan, None, missing, rows=1).counts.events == 0
+    assert topics() == before
+    assert [group.group_id for group in admin.list_consumer_groups().result().valid] == []

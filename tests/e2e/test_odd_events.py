@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from confluent_kafka import Producer
 from keystone_platform import envelope
 from keystone_platform.audit.records import Record, read_records
 from keystone_platform.audit.truth import audit_route
+from keystone_platform.preview.evaluate import preview_route
+from keystone_platform.preview.newest import newest_events
 from tests.e2e.platform import Platform, stream_yaml, wait_for
 
 pytestmark = pytest.mark.stack
@@ -100,3 +103,18 @@ def test_a_producer_without_cloudevents_headers_lands_with_nulls(
         (7, "US", None, None, None, STREAM, 2),
         (5_000, "US", None, None, None, STREAM, 3),
     ]
+
+
+def test_a_preview_says_what_the_router_does(platform: Platform, dead_letters: dict[int, Record]) -> None:
+    platform.wait_for_rows(STREAM, len(GOOD) - 1)
+    plan = platform.plan(f"{STREAM}.warehouse")
+    events = newest_events(platform.gateways.kafka, platform.settings.kafka, STREAM, last=1_000)
+    found = preview_route(plan, None, events, rows=1_000)
+    said: Counter[str] = Counter()
+    for dead in found.dead_reasons:
+        said[dead.reason.split(":")[0]] += dead.events
+    assert said == Counter(code.decode() for _, code in DEAD.values())
+    assert found.counts.filtered == 1
+    names = ", ".join(f'"{column.name}"' for column in found.columns)
+    landed = platform.rows(STREAM, f'SELECT {names} FROM t ORDER BY "_offset" DESC')
+    assert [tuple(row.values()) for row in sorted(found.rows, key=lambda row: -row["_offset"])] == landed
