@@ -8,7 +8,7 @@ from flink_jobs import sql, tables
 from flink_jobs.catalog import catalog_name, catalog_options
 from flink_jobs.job_options import job_options, planner_options
 from keystone_platform import envelope
-from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, KafkaTarget, RouterPlan
+from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, KafkaTarget, OutputColumn, RouterPlan
 from keystone_platform.plan.submission import Connection, Submission
 
 BYTES = "BYTES"
@@ -101,7 +101,19 @@ def check_program(plan: RouterPlan) -> Program:
 def _kept(plan: RouterPlan) -> str:
     """Return the condition of a good event that passes the filter. Never empty: a missing operator changes ids."""
     decoded = f"{sql.identifier(tables.ERROR)} IS NULL"
-    return f"{decoded}\n  AND ({plan.filter.flink})" if plan.filter else decoded
+    if plan.filter is None:
+        return decoded
+    # no partition is below zero, which the planner does not know: else it could find that a filter is never true, leave
+    # the sink out of the job, and a savepoint with the sink in it would not restore
+    never = f"{sql.identifier(tables.PARTITION)} < 0"
+    return f"{decoded}\n  AND ({plan.filter.flink} OR {never})"
+
+
+def _value(item: OutputColumn) -> str:
+    """Return the expression of a selected column."""
+    if item.expression is None:
+        return sql.identifier(*item.path)
+    return f"CAST({item.expression.flink} AS {sql.type_of(item.type)})"
 
 
 def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
@@ -120,7 +132,7 @@ def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
 
 
 def _selected(plan: RouterPlan) -> list[_Column]:
-    return [_Column(item.name, sql.type_of(item.type), sql.identifier(*item.path)) for item in plan.columns]
+    return [_Column(item.name, sql.type_of(item.type), _value(item)) for item in plan.columns]
 
 
 def _topic_columns(plan: RouterPlan, target: KafkaTarget) -> list[_Column]:

@@ -60,6 +60,7 @@ def source_table(plan: RouterPlan, connection: Connection) -> str:
         "scan.topic-partition-discovery.interval": "30 s",
         **_raw_key(),
         "value.format": "keystone-json",
+        **_null_on_type_error(plan),
     }
     return sql.create_table(SOURCE, columns, options)
 
@@ -113,6 +114,11 @@ def _delivery(transaction_timeout_s: int | None, route: str) -> dict[str, str]:
         "sink.transaction-naming-strategy": "pooling",
         "properties.transaction.timeout.ms": str(transaction_timeout_s * 1000),
     }
+
+
+def _null_on_type_error(plan: RouterPlan) -> dict[str, str]:
+    nulled = plan.source.null_on_type_error
+    return {"value.keystone-json.null-on-type-error": ";".join(nulled)} if nulled else {}
 
 
 def _metadata(name: str, kind: str, key: str) -> str:

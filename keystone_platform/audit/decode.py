@@ -12,7 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from keystone_platform.audit.parse import Dead, DeadEvent, Huge, Reason, Repeated, parse
-from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, FieldType, OnTypeError, Scalar, Struct
+
+_TYPE_ERRORS = (Reason.WRONG_TYPE, Reason.OUT_OF_RANGE)
+"""What `on_type_error` is about."""
 
 _ARROW = {
     Scalar.STRING: pa.string(),
@@ -50,10 +53,13 @@ def arrow_type(kind: FieldType) -> pa.DataType:
 
 
 class Decoder:
-    """Decodes payloads into the values of the given columns."""
+    """Decodes payloads into the values of the given columns.
 
-    def __init__(self, columns: Sequence[Field]) -> None:
-        self._struct = Struct(tuple(columns))
+    `null_on_type_error` are dotted paths, as in the plan's source: a value there that does not fit its type is null.
+    """
+
+    def __init__(self, columns: Sequence[Field], null_on_type_error: Sequence[str] = ()) -> None:
+        self._struct = _marked(Struct(tuple(columns)), frozenset(null_on_type_error))
         self.type: pa.StructType = arrow_type(self._struct)
 
     def decode(self, payload: bytes | None) -> dict[str, Any] | Dead:
@@ -67,7 +73,7 @@ class Decoder:
 def fits(value: Any, kind: FieldType) -> bool:  # noqa: ANN401 - any JSON
     """Whether a value of `parsed_object` can be declared as that type; null fits every one."""
     try:
-        _typed(value, kind)
+        _typed_field(value, Field("", kind))
     except DeadEvent:
         return False
     return True
@@ -83,10 +89,27 @@ def _typed_object(value: Any, kind: Struct) -> dict[str, Any]:  # noqa: ANN401 -
     return {field.name: _typed_field(value.get(field.name), field) for field in kind.fields}
 
 
+def _marked(struct: Struct, nulled: frozenset[str], prefix: str = "") -> Struct:
+    """Note at the fields which of them become null where they don't fit."""
+    return Struct(tuple(_marked_field(field, nulled, f"{prefix}{field.name}") for field in struct.fields))
+
+
+def _marked_field(field: Field, nulled: frozenset[str], path: str) -> Field:
+    type_ = _marked(field.type, nulled, f"{path}.") if isinstance(field.type, Struct) else field.type
+    return Field(field.name, type_, OnTypeError.NULL if nulled & {path, "*"} else None)
+
+
 def _typed_field(value: Any, field: Field) -> Any:  # noqa: ANN401 - any JSON to any Arrow value
     try:
+        if isinstance(field.type, Array) and isinstance(value, list):
+            element = field.type.element
+            fields = (Field(f"[{index}]", element, field.on_type_error) for index in range(len(value)))
+            return [_typed_field(*each) for each in zip(value, fields, strict=True)]
         return _typed(value, field.type)
     except DeadEvent as dead:
+        is_its_own = not dead.path  # not that of a field within
+        if field.on_type_error is OnTypeError.NULL and is_its_own and dead.code in _TYPE_ERRORS:
+            return None
         raise DeadEvent(dead.code, field.name, *dead.path) from dead
 
 
@@ -98,16 +121,10 @@ def _typed(value: Any, kind: FieldType) -> Any:  # noqa: ANN401 - any JSON to an
             raise DeadEvent(Reason.WRONG_TYPE)
         return _typed_object(value, kind)
     if isinstance(kind, Array):
-        return _typed_list(value, kind)
+        raise DeadEvent(Reason.WRONG_TYPE)
     if isinstance(value, Huge):
         value = _shortened(value.text)
     return _SCALARS[kind](value, kind)
-
-
-def _typed_list(value: Any, kind: Array) -> list[Any]:  # noqa: ANN401 - any JSON
-    if not isinstance(value, list):
-        raise DeadEvent(Reason.WRONG_TYPE)
-    return [_typed_field(element, Field(f"[{index}]", kind.element)) for index, element in enumerate(value)]
 
 
 def _shortened(digits: str) -> int:

@@ -37,7 +37,7 @@ class Judge:
     """
 
     def __init__(self, plan: RouterPlan) -> None:
-        self._decoder = None if plan.source.raw else Decoder(plan.source.columns)
+        self._decoder = None if plan.source.raw else Decoder(plan.source.columns, plan.source.null_on_type_error or ())
         self.condition = plan.filter.duckdb if plan.filter else "true"
         self.fate = (
             f"CASE WHEN _dead IS NOT NULL THEN '{Fate.DEAD}'"

@@ -84,7 +84,7 @@ def _of_values(old: Any, new: Any, field: str, cost: Cost) -> Iterator[Differenc
         return
     if isinstance(old, PlanPart) and isinstance(new, PlanPart):
         yield from _of_parts(old, new, f"{field}.")
-    elif isinstance(old, tuple) and isinstance(new, tuple):
+    elif isinstance(old, tuple) and isinstance(new, tuple) and not any(isinstance(each, str) for each in (*old, *new)):
         yield from _of_columns(old, new, field, cost)
     else:
         yield Difference(field, _shown(old), _shown(new), cost)
@@ -95,8 +95,12 @@ def _of_columns(
 ) -> Iterator[Difference]:
     before, after = {each.name: each for each in old}, {each.name: each for each in new}
     for name in dict.fromkeys([*before, *after]):
-        if before.get(name) != after.get(name):
-            yield Difference(f"{field}.{name}", _shown(before.get(name)), _shown(after.get(name)), cost)
+        one, other = before.get(name), after.get(name)
+        if one != other:
+            is_spelling = (
+                isinstance(one, OutputColumn) and isinstance(other, OutputColumn) and one.is_spelled_otherwise(other)
+            )
+            yield Difference(f"{field}.{name}", _shown(one), _shown(other), Cost.NOTHING if is_spelling else cost)
     if before.keys() == after.keys() and [*before] != [*after]:
         yield Difference(f"{field} (order)", ", ".join(before), ", ".join(after), cost)
 
@@ -106,9 +110,11 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - a field's value
         case None:
             return ""
         case OutputColumn():
-            return f"{'.'.join(value.path)} ({value.type})"
+            return f"{value.expression.text if value.expression else '.'.join(value.path)} ({value.type})"
         case SchemaField():
             return str(value.type)
+        case tuple():
+            return ", ".join(map(str, value))
         case BaseModel():
             values = value.model_dump(exclude_none=True)
             return str(values["text"]) if "text" in values else ", ".join(f"{k} {v}" for k, v in values.items())

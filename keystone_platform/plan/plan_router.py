@@ -6,11 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.plan.router_plan import Filter, KafkaTarget, OutputColumn, RouterPlan, Source, WarehouseTarget
-from keystone_platform.spec.filters import duckdb_sql, field_paths, flink_sql, parse_filter
+from keystone_platform.plan.router_plan import (
+    Expression,
+    KafkaTarget,
+    OutputColumn,
+    RouterPlan,
+    Source,
+    WarehouseTarget,
+)
+from keystone_platform.spec.filters import Expr, duckdb_sql, field_paths, flink_sql, parse_expression, parse_filter
 from keystone_platform.spec.fleet import Fleet, LoadedRoute
-from keystone_platform.spec.models import RouteSpec, StreamSpec, route_id
-from keystone_platform.spec.types import Field, FieldType, Struct
+from keystone_platform.spec.models import RouteSpec, SelectItem, StreamSpec, route_id
+from keystone_platform.spec.types import Field, FieldType, OnTypeError, Struct
 
 FieldPath = tuple[str, ...]
 
@@ -69,17 +76,23 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
     """
     target = _target(route)
     filter_, needed = _filter(stream, route)
-    columns = () if route.sink.kafka and route.select is None else _columns(stream, route)
-    paths = needed | {column.path for column in columns}
+    selected = () if route.sink.kafka and route.select is None else _columns(stream, route)
+    paths = needed.union(*(read for _, read in selected))
     if isinstance(target, KafkaTarget) and target.key_path:
         paths |= {target.key_path}
     fields = stream.fields.fields if stream.fields else ()
+    columns = _pruned(fields, paths)
     return RouterPlan(
         route=route_id(stream, route),
         stream=stream.stream,
-        source=Source(topic=stream.topic_name, columns=_pruned(fields, paths), raw=not paths),
+        source=Source(
+            topic=stream.topic_name,
+            columns=columns,
+            raw=not paths,
+            null_on_type_error=_null_on_type_error(stream, columns),
+        ),
         filter=filter_,
-        columns=columns,
+        columns=tuple(column for column, _ in selected),
         target=target,
         dead_letter_topic=stream.dead_letter_topic,
         parallelism=route.parallelism,
@@ -98,22 +111,44 @@ def _target(route: RouteSpec) -> WarehouseTarget | KafkaTarget:
     raise UnsupportedRoute(message, mend="Remove the route until it is; the others are not concerned.", field="sink")
 
 
-def _filter(stream: StreamSpec, route: RouteSpec) -> tuple[Filter | None, frozenset[FieldPath]]:
+def _filter(stream: StreamSpec, route: RouteSpec) -> tuple[Expression | None, frozenset[FieldPath]]:
     if route.filter is None:
         return None, frozenset()
     tree = parse_filter(route.filter, stream.fields or Struct(()))
-    rendered = Filter(text=route.filter, flink=flink_sql(tree), duckdb=duckdb_sql(tree))
-    return rendered, field_paths(tree)
+    return _rendered(route.filter, tree), field_paths(tree)
 
 
-def _columns(stream: StreamSpec, route: RouteSpec) -> tuple[OutputColumn, ...]:
-    """Return the selected columns; every declared one without `select`; none of a stream without schema."""
+def _rendered(text: str, tree: Expr) -> Expression:
+    return Expression(text=text, flink=flink_sql(tree), duckdb=duckdb_sql(tree))
+
+
+def _columns(stream: StreamSpec, route: RouteSpec) -> tuple[tuple[OutputColumn, frozenset[FieldPath]], ...]:
+    """Return the selected columns, each with the fields that it reads.
+
+    Every declared field without `select`; nothing of a stream without schema.
+    """
     if stream.fields is None:
         return ()
-    if route.select is None:
-        return tuple(OutputColumn(name=each.name, path=(each.name,), type=each.type) for each in stream.fields.fields)
-    paths = [(item.name, tuple(item.path.split("."))) for item in route.select]
-    return tuple(OutputColumn(name=name, path=path, type=_type_at(stream.fields, path)) for name, path in paths)
+    selected = route.select or tuple(SelectItem(name=each.name, path=each.name) for each in stream.fields.fields)
+    return tuple(_column(stream.fields, item) for item in selected)
+
+
+def _column(schema: Struct, item: SelectItem) -> tuple[OutputColumn, frozenset[FieldPath]]:
+    if item.expression is not None:
+        tree = parse_expression(item.expression, schema)
+        return (
+            OutputColumn(name=item.name, type=tree.type, expression=_rendered(item.expression, tree)),
+            field_paths(tree),
+        )
+    path = tuple((item.path or "").split("."))
+    return OutputColumn(name=item.name, path=path, type=_plain(_type_at(schema, path))), frozenset({path})
+
+
+def _plain(type_: FieldType) -> FieldType:
+    """Return the type without what its fields say of errors, which the source says already."""
+    if isinstance(type_, Struct):
+        return Struct(tuple(Field(each.name, _plain(each.type)) for each in type_.fields))
+    return type_
 
 
 def _type_at(schema: Struct, path: FieldPath) -> FieldType:
@@ -129,8 +164,28 @@ def _pruned(fields: Iterable[Field], paths: Iterable[FieldPath]) -> tuple[Field,
     kept = []
     for field in fields:
         rests = {path[1:] for path in paths if path[0] == field.name}
-        if isinstance(field.type, Struct) and rests and () not in rests:
-            field = Field(field.name, Struct(_pruned(field.type.fields, rests)))
+        type_ = _plain(field.type)
+        if isinstance(type_, Struct) and rests and () not in rests:
+            type_ = Struct(_pruned(type_.fields, rests))
         if rests:
-            kept.append(field)
+            kept.append(Field(field.name, type_))
     return tuple(kept)
+
+
+def _null_on_type_error(stream: StreamSpec, read: tuple[Field, ...]) -> tuple[str, ...] | None:
+    """Return which of the fields that are read become null where they don't fit; a field goes by what is around it."""
+    policies: dict[str, OnTypeError] = {}
+
+    def look(declared: Struct, fields: Iterable[Field], prefix: str, around: OnTypeError) -> None:
+        for field in fields:
+            said = declared.field(field.name)
+            policy = (said and said.on_type_error) or around
+            policies[f"{prefix}{field.name}"] = policy
+            if said and isinstance(said.type, Struct) and isinstance(field.type, Struct):
+                look(said.type, field.type.fields, f"{prefix}{field.name}.", policy)
+
+    look(stream.fields or Struct(()), read, "", stream.on_type_error)
+    nulled = tuple(path for path, policy in policies.items() if policy is OnTypeError.NULL)
+    if nulled and len(nulled) == len(policies):
+        return ("*",)
+    return nulled or None

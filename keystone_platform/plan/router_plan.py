@@ -10,6 +10,7 @@ import hashlib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.main import IncEx
 
 from keystone_platform.plan.cost import Cost
 from keystone_platform.spec.types import Field as SchemaField
@@ -30,34 +31,52 @@ class Source(PlanPart):
         columns: top-level fields that filter or projection need, nested ones pruned to what is needed, in declared
             order; empty when `raw`.
         raw: the payload stays bytes and nothing is decoded, so nothing can become a dead letter.
+        null_on_type_error: dotted paths of the columns, and of fields in them, whose value becomes null where it does
+            not fit its type; `*` alone for all of them, None for none.
     """
 
     # the state of the source is positions in partitions of the old topic, and Flink would go on reading those
     topic: Annotated[str, Cost.NEW]
     columns: Annotated[tuple[SchemaField, ...], Cost.RESTART] = ()
     raw: Annotated[bool, Cost.RESTART] = False
+    null_on_type_error: Annotated[tuple[str, ...] | None, Cost.RESTART] = None
 
 
-class Filter(PlanPart):
-    """A filter, rendered from one typed tree for both engines."""
+class Expression(PlanPart):
+    """A filter or a computed value, rendered from one typed tree for both engines."""
 
     text: Annotated[str, Cost.NOTHING]
     """As the user wrote it; shown, never executed."""
     flink: Annotated[str, Cost.RESTART]
-    """Condition over the source's columns, in Flink SQL."""
+    """Over the source's columns, in Flink SQL."""
     duckdb: Annotated[str, Cost.NOTHING]
-    """The same condition in DuckDB SQL, over columns of the same names and types."""
+    """The same in DuckDB SQL, over columns of the same names and types."""
 
 
-_WITHOUT_COST = {name for name, info in Filter.model_fields.items() if Cost.NOTHING in info.metadata}
+Filter = Expression
+"""A condition."""
+
+_WITHOUT_COST: IncEx = {name for name, info in Expression.model_fields.items() if Cost.NOTHING in info.metadata}
 
 
 class OutputColumn(PlanPart):
-    """A column of the sink: `path` of the payload under the sink's `name`."""
+    """A column of the sink under the sink's `name`: `path` of the payload, or what `expression` gives.
+
+    A computed column has an expression and no path. Engines are told to cast it to `type`.
+    """
 
     name: str
-    path: tuple[str, ...]
+    path: tuple[str, ...] = ()
     type: FieldType
+    expression: Expression | None = None
+
+    def is_spelled_otherwise(self, other: OutputColumn) -> bool:
+        """Whether the two run the same although their users wrote it differently."""
+        if self.expression is None or other.expression is None:
+            return False
+        return self == other.model_copy(
+            update={"expression": self.expression.model_copy(update={"flink": other.expression.flink})}
+        )
 
 
 class WarehouseTarget(PlanPart):
@@ -120,7 +139,8 @@ class RouterPlan(PlanPart):
         Fields whose cost is NOTHING are not part of it: a filter's spelling and its rendering for DuckDB change
         nothing that runs.
         """
-        document = self.model_dump_json(exclude_none=True, exclude={"filter": _WITHOUT_COST})
+        unspelled: IncEx = {"filter": _WITHOUT_COST, "columns": {"__all__": {"expression": _WITHOUT_COST}}}
+        document = self.model_dump_json(exclude_none=True, exclude=unspelled)
         return hashlib.sha256(document.encode()).hexdigest()
 
     def canonical_json(self) -> str:

@@ -20,7 +20,7 @@ def stream_schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a stream file."""
     made = StreamSpec.model_json_schema(by_alias=True, mode="validation")
     definitions = made.pop("$defs")
-    for unused in ("Field", "Struct", "Scalar", "Array", "SelectItem"):
+    for unused in ("Field", "Struct", "Scalar", "Array", "OnTypeError", "SelectItem"):
         definitions.pop(unused, None)
     definitions |= {"fields": _fields(), "selectItem": _select_item()}
     schema: Schema = {
@@ -30,6 +30,7 @@ def stream_schema() -> Schema:
         "$defs": {name: _plain(definition) for name, definition in definitions.items()},
     }
     schema["properties"]["schema"] = {"$ref": "#/$defs/fields"}
+    schema["properties"]["on_type_error"] = {**_ON_TYPE_ERROR, "default": "dead_letter"}
     schema["properties"]["since"].pop("format")  # a date alone and a time without zone are taken as well
     items = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/selectItem"}}
     schema["$defs"]["RouteSpec"]["properties"]["select"] = items
@@ -43,23 +44,37 @@ def schema_text() -> str:
     return json.dumps(stream_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+_ON_TYPE_ERROR: Schema = {"enum": ["dead_letter", "null", None]}
+
+
 def _fields() -> Schema:
     """Return the form of a mapping of names to types, nested."""
     types = [form for scalar in Scalar for form in (str(scalar), str(Array(scalar)))]
-    either = {"anyOf": [{"enum": types}, {"$ref": "#/$defs/fields"}]}
+    type_ = {"anyOf": [{"enum": types}, {"$ref": "#/$defs/fields"}]}
+    typed: Schema = {"type": "object", "properties": {"type": type_, "on_type_error": _ON_TYPE_ERROR}}
+    typed |= {"required": ["type", "on_type_error"], "additionalProperties": False}
+    either = {"anyOf": [*type_["anyOf"], typed]}
     pattern = _pattern(FieldName)
     return {"type": "object", "minProperties": 1, "patternProperties": {pattern: either}, "additionalProperties": False}
 
 
 def _select_item() -> Schema:
-    """Return the forms `user_id`, `{device_type: device.type}`, or `{name: device_type, path: device.type}`."""
+    """Return the forms `user_id`, `{device_type: device.type}`, `{tv: "type = 'tv'"}`, and the long ones."""
     path = {"type": "string", "pattern": _pattern(FieldPath)}
     name = {"type": "string", "pattern": _pattern(FieldName)}
     short: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False}
-    short["patternProperties"] = {_pattern(FieldName): path}
-    long: Schema = {"type": "object", "properties": {"name": name, "path": path}, "additionalProperties": False}
-    long["required"] = ["name", "path"]
-    return {"anyOf": [path, short, long]}
+    short["patternProperties"] = {_pattern(FieldName): {"type": ["string", "number", "boolean"]}}
+    return {"anyOf": [path, short, _long(name, path=path), _long(name, expression={"type": "string"})]}
+
+
+def _long(name: Schema, **value: Schema) -> Schema:
+    required = ["name", *value]
+    return {
+        "type": "object",
+        "properties": {"name": name, **value},
+        "required": required,
+        "additionalProperties": False,
+    }
 
 
 def _pattern(text_type: Any) -> str:  # noqa: ANN401 - an Annotated type, which has no type of its own

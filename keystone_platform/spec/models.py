@@ -5,13 +5,14 @@ These are values only. `loader` reads them from YAML with places for errors, `fi
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from keystone_platform.spec.schema import struct_of
-from keystone_platform.spec.types import Struct
+from keystone_platform.spec.types import OnTypeError, Struct
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 """Name of a stream, a route or a column of our own making."""
@@ -107,26 +108,40 @@ class SinkSpec(Spec):
 
 
 class SelectItem(Spec):
-    """One selected column: `name` is what the sink calls it, `path` where it is in the payload."""
+    """One selected column: `name` is what the sink calls it; either a field of the payload, or an expression."""
 
     name: FieldName
-    path: FieldPath
+    path: FieldPath | None = None
+    expression: str | None = None
+    """In the language of `filter`, of any type: `lower(country)`, or a constant."""
+
+
+_PATH = re.compile(FieldPath.__metadata__[0].pattern)  # type: ignore[attr-defined]
 
 
 def _select_item(value: Any) -> Any:  # noqa: ANN401 - raw YAML
-    """Turn the YAML's two short forms into a SelectItem: `user_id`, or `{device_type: device.type}`.
+    """Turn the YAML's short forms into a SelectItem: `user_id`, `{device_type: device.type}`, `{tv: "type = 'tv'"}`.
 
     A mapping of one key is always the short form, so a column may be called `name` or `path`.
     """
-    if isinstance(value, str):
+    if isinstance(value, str) and _PATH.fullmatch(value):
         return {"name": value.rsplit(".", 1)[-1], "path": value}
     if isinstance(value, dict) and len(value) == 1:
-        name, path = next(iter(value.items()))
-        return {"name": name, "path": path}
-    if isinstance(value, SelectItem) or (isinstance(value, dict) and set(value) == {"name", "path"}):
+        ((name, text),) = value.items()
+        if isinstance(text, bool | int | float) or text in ("true", "false"):
+            return {"name": name, "expression": str(text).lower()}
+        if isinstance(text, str):
+            return {"name": name, "path" if _PATH.fullmatch(text) else "expression": text}
+    keys = set(value) if isinstance(value, dict) else set()
+    if isinstance(value, SelectItem) or keys in ({"name", "path"}, {"name", "expression"}):
         return value
-    message = "a field such as `device.type`, or one `column: field`"
+    message = "a field such as `device.type`, or one `column: field`, or one `column: expression`"
     raise ValueError(message)
+
+
+def _on_type_error(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    """Take YAML's own null for the word that it is here."""
+    return OnTypeError.NULL if value is None else value
 
 
 class RouteSpec(Spec):
@@ -180,6 +195,8 @@ class StreamSpec(Spec):
     """First hour that is shown as a partition; UTC unless it says otherwise."""
     fields: Annotated[Struct | None, BeforeValidator(struct_of)] = Field(default=None, alias="schema")
     """What the payload (a JSON object) holds; without it routes carry the payload's bytes untouched."""
+    on_type_error: Annotated[OnTypeError, BeforeValidator(_on_type_error)] = OnTypeError.DEAD_LETTER
+    """What becomes of a value that does not fit its declared type, where the field itself does not say."""
     routes: tuple[RouteSpec, ...] = Field(min_length=1)
 
     @property

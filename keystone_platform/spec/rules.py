@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.spec.filters import parse_filter
+from keystone_platform.spec.filters import field_paths, parse_expression, parse_filter
 from keystone_platform.spec.models import (
     CHECKPOINT_TIMEOUT_S,
     RECOVERY_MARGIN_S,
@@ -92,14 +92,35 @@ def _columns(stream: Candidate, route: RouteSpec, path: NodePath) -> Iterator[In
         return
     seen: dict[str, SelectItem] = {}
     for index, item in enumerate(route.select):
-        unknown = unknown_field(stream.spec.fields, tuple(item.path.split(".")))
-        if unknown:
-            yield stream.error((*at, index), *unknown)
+        for what, mend in _value_problems(stream.spec.fields, item):
+            yield stream.error((*at, index), what, mend)
         other = seen.setdefault(item.name.lower(), item)
         if other is not item:
             same = "there is" if other.name == item.name else f"{other.name!r} differs only by case from"
             what = f"{same} {'already a column' if other.name == item.name else 'the column'} {item.name!r}"
-            yield stream.error((*at, index), what, f"Give it another name: `{{other_name: {item.path}}}`.")
+            yield stream.error((*at, index), what, f"Give it another name: `{{other_name: {item.path or '…'}}}`.")
+    if all(item.path is None and not _reads(stream.spec.fields, item) for item in route.select):
+        yield stream.error(at, "`select` takes nothing of the event", "Select at least one field.")
+
+
+def _value_problems(schema: Struct, item: SelectItem) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a column's value, and the mend."""
+    unknown = unknown_field(schema, tuple(item.path.split("."))) if item.path else None
+    if unknown:
+        yield unknown
+    if item.expression is not None:
+        try:
+            parse_expression(item.expression, schema)
+        except InvalidSpec as error:
+            yield f"{item.name}: {error.what}", error.mend
+
+
+def _reads(schema: Struct, item: SelectItem) -> bool:
+    """Whether an expression reads a field; a wrong one counts, since it has its own error."""
+    try:
+        return bool(field_paths(parse_expression(item.expression or "", schema)))
+    except InvalidSpec:
+        return True
 
 
 def _record_key(stream: Candidate, sink: KafkaSink, path: NodePath) -> Iterator[InvalidSpec]:

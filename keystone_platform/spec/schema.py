@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, FieldType, OnTypeError, Scalar, Struct
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _ARRAY = re.compile(r"array<(\w+)>")
@@ -55,10 +55,11 @@ def schema_problems(value: Any, path: tuple[str, ...] = ()) -> Iterator[SchemaPr
     spelled: dict[str, str] = {}
     for name, kind in value.items():
         yield from _name_problems(name, path, spelled)
-        if isinstance(kind, dict):
-            yield from schema_problems(kind, (*path, name))
-        elif not isinstance(kind, str) or _type_named(kind) is None:
-            yield SchemaProblem((*path, name), f"{kind!r} is no type", _type_mend(kind))
+        type_, _ = _parted(kind)
+        if isinstance(type_, dict):
+            yield from schema_problems(type_, (*path, name))
+        elif not isinstance(type_, str) or _type_named(type_) is None:
+            yield SchemaProblem((*path, name), f"{type_!r} is no type", _type_mend(type_))
 
 
 def _name_problems(name: Any, path: tuple[str, ...], spelled: dict[str, str]) -> Iterator[SchemaProblem]:  # noqa: ANN401
@@ -103,7 +104,17 @@ _SYNONYMS = {
 
 
 def _struct(value: dict[str, Any]) -> Struct:
-    return Struct(tuple(Field(name, _type(kind)) for name, kind in value.items()))
+    parted = ((name, *_parted(kind)) for name, kind in value.items())
+    return Struct(tuple(Field(name, _type(type_), on_type_error) for name, type_, on_type_error in parted))
+
+
+def _parted(kind: Any) -> tuple[Any, OnTypeError | None]:  # noqa: ANN401 - raw YAML
+    """Part `{type: bigint, on_type_error: null}`; any other mapping is an object's fields, these names included."""
+    if isinstance(kind, dict) and kind.keys() == {"type", "on_type_error"}:
+        policy = kind["on_type_error"] or OnTypeError.NULL  # YAML's own null
+        if policy in set(OnTypeError):
+            return kind["type"], OnTypeError(policy)
+    return kind, None
 
 
 def _type(kind: Any) -> FieldType:  # noqa: ANN401 - raw YAML

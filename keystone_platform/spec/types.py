@@ -55,12 +55,22 @@ class Array:
 FieldType = Scalar | Struct | Array
 
 
+class OnTypeError(StrEnum):
+    """What becomes of a value that does not fit its declared type."""
+
+    DEAD_LETTER = "dead_letter"
+    """The event is a dead letter."""
+    NULL = "null"
+    """The value is null and the event goes on."""
+
+
 @dataclass(frozen=True)
 class Field:
-    """A named, typed field of an event."""
+    """A named, typed field of an event; `on_type_error` is None where what is around it decides."""
 
     name: str
     type: FieldType
+    on_type_error: OnTypeError | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.type}"

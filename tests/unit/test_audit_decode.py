@@ -114,6 +114,7 @@ def test_no_value_and_no_utf8_are_dead(payload: bytes | None) -> None:
         (b'{"z":' * 100_000, "too_deep"),
         (b'{"l":"5"}', "wrong_type: l"),
         (b'{"l":1e400}', "wrong_type: l"),
+        (b'{"tags":["a",null,5]}', "wrong_type: tags[2]"),
         (b'{"o":5}', "wrong_type: o"),
         (b'{"o":{"p":{"y":false}}}', "wrong_type: o.p.y"),
         (b'{"l":9223372036854775808}', "out_of_range: l"),
@@ -157,6 +158,32 @@ def test_missing_and_null_are_null_and_undeclared_fields_do_not_matter() -> None
         "l": 1,
         "o": {"x": None, "p": None},
     }
+
+
+@pytest.mark.parametrize(
+    ("event", "nulled", "expected"),
+    [
+        ('{"ints":5}', ("ints",), {"ints": None}),
+        ('{"l":"5","i":1}', ("l",), {"l": None, "i": 1}),
+        ('{"l":"5","i":2147483648}', ("*",), {"l": None, "i": None}),
+        ('{"o":5}', ("o",), {"o": None}),
+        ('{"o":{"x":5,"p":{"y":1}}}', ("o.x",), {"o": {"x": None, "p": {"y": 1}}}),
+        ('{"ints":[1,"x",3]}', ("ints",), {"ints": [1, None, 3]}),
+        ('{"l":"5"}', ("i",), "wrong_type: l"),
+        ('{"o":{"x":5}}', ("o",), "wrong_type: o.x"),
+        ('{"l":5,"l":5}', ("*",), "duplicate_field: l"),
+        ('{"s":"\\ud800"}', ("*",), "not_utf8: s"),
+        ("[]", ("*",), "not_object"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_null_where_the_stream_says_so(
+    event: str, nulled: tuple[str, ...], expected: dict[str, object] | str
+) -> None:
+    decoded = Decoder(COLUMNS, nulled).decode(event.encode())
+    if isinstance(expected, str):
+        assert str(decoded) == expected
+    else:
+        assert decoded == {**dict.fromkeys(field.name for field in COLUMNS), **expected}
 
 
 def test_nesting_up_to_the_bound_is_fine() -> None:

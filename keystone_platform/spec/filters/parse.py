@@ -73,20 +73,34 @@ def parse_filter(text: str, schema: Struct) -> Expr:
         InvalidSpec: the text is not of the language or does not fit the schema. It names the column in the text; its
             field is `filter`.
     """
+    tree = _Reading(text, schema).condition(_root(text, schema))
+    if not field_paths(tree):
+        mend = "Name a field of the schema; quotes 'make text', fields have none."
+        message = "the filter looks at no field, so it is always the same"
+        raise InvalidSpec(message, mend=mend, field="filter")
+    return tree
+
+
+def parse_expression(text: str, schema: Struct) -> Expr:
+    """Return the typed tree of a value, a scalar of any type; it may be a constant.
+
+    Raises:
+        InvalidSpec: as `parse_filter`.
+    """
+    return _Reading(text, schema).value(_root(text, schema))
+
+
+def _root(text: str, schema: Struct) -> exp.Expr:
+    """Return what sqlglot makes of the text."""
     tokens = _fields_first(tokens_of(text), schema)
     dialect = Dialect.get_or_raise("")
     try:
         (root,) = dialect.parser().parse_into(exp.Condition, tokens, text)
     except (SqlglotError, ValueError, RecursionError) as error:
         raise wrong(text, _offset_of(error, text), "near here this can't be read as a filter", LANGUAGE) from error
-    if root is None:
+    if not isinstance(root, exp.Expr):
         raise wrong(text, 0, "this can't be read as a filter", LANGUAGE)
-    tree = _Reading(text, schema).condition(root)
-    if not field_paths(tree):
-        mend = "Name a field of the schema; quotes 'make text', fields have none."
-        message = "the filter looks at no field, so it is always the same"
-        raise InvalidSpec(message, mend=mend, field="filter")
-    return tree
+    return root
 
 
 def _fields_first(tokens: Sequence[Token], schema: Struct) -> list[Token]:
@@ -130,6 +144,12 @@ class _Reading:
         found = self._expr(node)
         if found.type is not Scalar.BOOLEAN:
             self._source.wrong(node, f"{named(found.type)} where a condition is expected", "Compare it with something.")
+        return found
+
+    def value(self, node: exp.Expr) -> Expr:
+        found = self._expr(node)
+        if not isinstance(found.type, Scalar):
+            self._source.wrong(node, f"{named(found.type)} where a plain value is expected", "Name a field of it.")
         return found
 
     def _expr(self, node: exp.Expr) -> Expr:

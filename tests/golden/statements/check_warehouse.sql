@@ -91,7 +91,7 @@ SELECT
   `_offset`
 FROM `_source`
 WHERE `_error` IS NULL
-  AND (`duration_ms` > 1000);
+  AND (`duration_ms` > 1000 OR `_partition` < 0);
 
 INSERT INTO `_dead_letters`
   (`_key`, `_raw`, `_headers`, `_time`)

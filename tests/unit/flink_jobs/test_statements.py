@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from flink_jobs import sql
 from flink_jobs.statements import METADATA_TYPES, check_program, router_program
-from keystone_platform.plan.router_plan import METADATA_COLUMNS
+from keystone_platform.plan.router_plan import METADATA_COLUMNS, Expression, OutputColumn
 from keystone_platform.plan.submission import Connection
 from keystone_platform.settings import S3Settings, Settings
+from keystone_platform.spec.types import Scalar
 from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, submission, warehouse, warehouse_raw
 
 CANARY = "canary-7f3a"
@@ -42,7 +43,22 @@ def test_the_table_has_a_type_for_each_metadata_column() -> None:
 
 def test_a_filter_with_or_does_not_let_dead_events_into_the_table() -> None:
     insert = router_program(submission(warehouse("`a` OR `b`")), CONNECTION).inserts[0]
-    assert insert.endswith("WHERE `_error` IS NULL\n  AND (`a` OR `b`)")
+    assert insert.endswith("WHERE `_error` IS NULL\n  AND (`a` OR `b` OR `_partition` < 0)")
+
+
+def test_a_computed_column_is_cast_to_its_type() -> None:
+    constant = Expression(text="'player'", flink="'player'", duckdb="'player'")
+    computed = OutputColumn(name="source", type=Scalar.STRING, expression=constant)
+    plan = warehouse().model_copy(update={"columns": (*warehouse().columns, computed)})
+    assert "\n  CAST('player' AS STRING),\n" in router_program(submission(plan), CONNECTION).inserts[0]
+
+
+def test_the_format_is_told_what_becomes_null() -> None:
+    plan = warehouse()
+    source = plan.source.model_copy(update={"null_on_type_error": ("user_id", "device.os")})
+    table = router_program(submission(plan.model_copy(update={"source": source})), CONNECTION).tables[1]
+    assert "'value.keystone-json.null-on-type-error' = 'user_id;device.os'" in table
+    assert "on-type-error" not in str(router_program(submission(plan), CONNECTION))
 
 
 def test_a_route_without_schema_declares_no_column_of_the_payload() -> None:

@@ -81,6 +81,16 @@ CHANGES = {
         ChangeKind.RESTART,
         ["source.columns (order): a, b -> b, a"],
     ),
+    "a computed column": (
+        {"columns": (*PLAN.columns, OutputColumn(name="c", type=Scalar.BOOLEAN, expression=PLAN.filter))},
+        ChangeKind.RESTART,
+        ["columns.c: (none) -> a > 1 (boolean)"],
+    ),
+    "null on type errors": (
+        {"source": SOURCE.model_copy(update={"null_on_type_error": ("a", "b")})},
+        ChangeKind.RESTART,
+        ["source.null_on_type_error: (none) -> a, b"],
+    ),
     "the dearest counts": (
         {"parallelism": 3, "dead_letter_topic": "x.dlq"},
         ChangeKind.RESTART,
@@ -103,6 +113,29 @@ def test_the_digest_differs_exactly_where_a_change_costs_something(
     update: dict[str, object], kind: ChangeKind, _shown: list[str]
 ) -> None:
     assert (PLAN.model_copy(update=update).digest == PLAN.digest) is (kind is ChangeKind.NOTHING)
+
+
+def test_another_spelling_of_a_computed_column_costs_nothing() -> None:
+    plans = [
+        PLAN.model_copy(
+            update={
+                "columns": (
+                    OutputColumn(
+                        name="c",
+                        type=Scalar.BOOLEAN,
+                        expression=Filter(text=text, flink="(`a` > 1)", duckdb='("a" > 1)'),
+                    ),
+                )
+            }
+        )
+        for text in ("a > 1", "a  >  1")
+    ]
+    change = diff_plans(*plans)
+    assert (change.kind, list(map(str, change.differences))) == (
+        ChangeKind.NOTHING,
+        ["columns.c: a > 1 (boolean) -> a  >  1 (boolean)"],
+    )
+    assert plans[0].digest == plans[1].digest
 
 
 def test_kafka_to_another_kafka_topic_goes_on_at_its_position() -> None:

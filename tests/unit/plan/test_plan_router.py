@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.plan.plan_router import UnsupportedRoute, plan_fleet, plan_router
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.plan.router_plan import Expression, KafkaTarget, RouterPlan, WarehouseTarget
 from keystone_platform.spec.loader import load_streams
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.spec.types import Field, Scalar, Struct
@@ -17,11 +17,11 @@ SCHEMA = {
 }
 
 
-def planned(schema: object = None, **route: object) -> RouterPlan:
+def planned(schema: object = None, stream: dict[str, object] | None = None, **route: object) -> RouterPlan:
     declared = {"sink": {"warehouse": {"table": "events.plays"}}, **route}
     document = {"stream": "plays", "owner": "team:a", "schema": schema, "routes": [declared]}
-    stream = StreamSpec.model_validate(document)
-    return plan_router(stream, stream.routes[0])
+    spec = StreamSpec.model_validate(document | (stream or {}))
+    return plan_router(spec, spec.routes[0])
 
 
 def test_without_select_every_declared_column_is_landed() -> None:
@@ -52,6 +52,58 @@ def test_only_what_filter_and_projection_need_is_decoded() -> None:
         ("user_id", ("user_id",), Scalar.BIGINT),
         ("os", ("device", "os"), Scalar.STRING),
     ]
+
+
+def test_computed_columns_are_rendered_for_both_engines_and_decode_what_they_read() -> None:
+    computed = [{"name": "lower(country)"}, {"is_tv": "device.type = 'tv'"}, {"source": "'player'"}, {"v": 2}]
+    plan = planned(SCHEMA, select=["user_id", *computed])
+    device = Field("device", Struct((Field("type", Scalar.STRING),)))
+    assert plan.source.columns == (Field("user_id", Scalar.BIGINT), Field("country", Scalar.STRING), device)
+    _, name, is_tv, source, version = plan.columns
+    assert (name.path, name.type, is_tv.type, version.type) == ((), Scalar.STRING, Scalar.BOOLEAN, Scalar.INT)
+    assert is_tv.expression == Expression(
+        text="device.type = 'tv'", flink="(`device`.`type` = 'tv')", duckdb='(("device")."type" = \'tv\')'
+    )
+    assert source.expression
+    assert source.expression.flink == "'player'"
+    assert RouterPlan.model_validate_json(plan.canonical_json()) == plan
+
+
+def test_a_word_alone_is_a_field_and_true_and_false_are_constants() -> None:
+    plan = planned(SCHEMA, select=["user_id", {"a": "country"}, {"b": True}, {"c": "false"}])
+    assert [column.path for column in plan.columns] == [("user_id",), ("country",), (), ()]
+
+
+NULLED = {
+    "nothing said": (SCHEMA, "dead_letter", None),
+    "all of the stream": (SCHEMA, None, ("*",)),
+    "one field": (SCHEMA | {"user_id": {"type": "bigint", "on_type_error": None}}, "dead_letter", ("user_id",)),
+    "all but one": (
+        SCHEMA | {"country": {"type": "string", "on_type_error": "dead_letter"}},
+        "null",
+        ("user_id", "device", "device.type"),
+    ),
+    "an object with all in it": (
+        SCHEMA | {"device": {"type": SCHEMA["device"], "on_type_error": "null"}},
+        "dead_letter",
+        ("device", "device.type"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("schema", "policy", "nulled"), NULLED.values(), ids=NULLED.keys())
+def test_what_becomes_null_on_a_type_error_is_told_by_path(
+    schema: object, policy: object, nulled: tuple[str, ...] | None
+) -> None:
+    select = ["user_id", "country", "device.type"]
+    plan = planned(schema, select=select, stream={"on_type_error": policy})
+    assert plan.source.null_on_type_error == nulled
+    assert plan.source.columns == planned(SCHEMA, select=select).source.columns
+
+
+def test_an_object_may_have_fields_called_like_our_words() -> None:
+    plan = planned({"o": {"type": "int", "on_type_error": "string"}})
+    assert plan.columns[0].type == Struct((Field("type", Scalar.INT), Field("on_type_error", Scalar.STRING)))
 
 
 def test_a_selected_object_is_decoded_whole_although_a_part_is_filtered_by() -> None:

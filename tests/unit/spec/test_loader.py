@@ -68,6 +68,13 @@ WRONG_VALUES = {
     ),
     "a reserved column": (MINIMAL + "    select: [{_guid: user_id}]\n", 9, "routes[0].select[0]", "reserved"),
     "a type nobody knows": (MINIMAL.replace("bigint", "long"), 4, "schema.user_id", "Did you mean 'bigint'?"),
+    "another policy": (MINIMAL + "on_type_error: drop\n", 9, "on_type_error", "`dead_letter` or `null`"),
+    "an expression without a name": (
+        MINIMAL + "    select: [lower(x)]\n",
+        9,
+        "routes[0].select[0]",
+        "column: expression",
+    ),
     "an array of objects": (MINIMAL.replace("bigint", "array<{}>"), 4, "schema.user_id", "written array<string>"),
     "an array of arrays": (MINIMAL.replace("bigint", "array<array<int>>"), 4, "schema.user_id", "array<string>"),
     "a nested type nobody knows": (

@@ -33,6 +33,9 @@ WITHIN = {
         "only by case",
     ),
     "a wrong filter": ("    filter: usr_id > 1\n", "routes[0].filter", "column 1: unknown field usr_id"),
+    "a wrong expression": ("    select: [{x: lower(usr)}]\n", "routes[0].select[0]", "x: column 7: unknown field usr"),
+    "an object as a value": ("    select: [{x: (device)}]\n", "routes[0].select[0]", "an object where a plain value"),
+    "constants only": ("    select: [{x: \"'a'\"}, {y: 1}]\n", "routes[0].select", "nothing of the event"),
     "two routes of one name": (
         "  - sink: {warehouse: {table: events.two}}\n",
         "routes[1]",
