@@ -23,7 +23,12 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
     /** The payload as it came, of good and dead events alike; a reference, not a copy. */
     static final String RAW = "raw";
 
+    private final Leniency leniency;
     private List<String> metadata = List.of();
+
+    KeystoneJsonDecodingFormat(Leniency leniency) {
+        this.leniency = leniency;
+    }
 
     @Override
     public Map<String, DataType> listReadableMetadata() {
@@ -46,6 +51,7 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
         RowType columns = (RowType) physicalType.getLogicalType();
         return new KeystoneJsonDeserializationSchema(
                 columns,
+                leniency,
                 context.createTypeInformation(producedType),
                 columns.getFieldCount() + metadata.size(),
                 position(columns, ERROR),
@@ -64,11 +70,13 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof KeystoneJsonDecodingFormat that && metadata.equals(that.metadata);
+        return other instanceof KeystoneJsonDecodingFormat that
+                && leniency.equals(that.leniency)
+                && metadata.equals(that.metadata);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(metadata);
+        return Objects.hash(leniency, metadata);
     }
 }

@@ -9,13 +9,14 @@ import org.apache.flink.table.types.logical.RowType;
 import org.apache.flink.util.Collector;
 
 /** One row per record, always: an event that can't be decoded is a row of nulls with the reason in {@code error}. */
-final class KeystoneJsonDeserializationSchema implements DeserializationSchema<RowData> {
+final class KeystoneJsonDeserializationSchema implements DeserializationSchema<RowData>, EventDeserializer {
 
     static final int NOT_ASKED_FOR = -1;
 
     private static final long serialVersionUID = 1L;
 
     private final RowType columns;
+    private final Leniency leniency;
     private final TypeInformation<RowData> producedType;
     private final int arity;
     private final int errorPosition;
@@ -24,8 +25,14 @@ final class KeystoneJsonDeserializationSchema implements DeserializationSchema<R
     private transient EventDecoder decoder;
 
     KeystoneJsonDeserializationSchema(
-            RowType columns, TypeInformation<RowData> producedType, int arity, int errorPosition, int rawPosition) {
+            RowType columns,
+            Leniency leniency,
+            TypeInformation<RowData> producedType,
+            int arity,
+            int errorPosition,
+            int rawPosition) {
         this.columns = columns;
+        this.leniency = leniency;
         this.producedType = producedType;
         this.arity = arity;
         this.errorPosition = errorPosition;
@@ -34,7 +41,18 @@ final class KeystoneJsonDeserializationSchema implements DeserializationSchema<R
 
     @Override
     public void open(InitializationContext context) {
-        decoder = new EventDecoder(columns);
+        decoder = new EventDecoder(columns, leniency);
+    }
+
+    @Override
+    public String deserialize(byte[] payload, GenericRowData row) {
+        String reason = decoder.decode(payload, row);
+        if (reason != null) {
+            for (int position = 0; position < columns.getFieldCount(); position++) {
+                row.setField(position, null);
+            }
+        }
+        return reason;
     }
 
     @Override
@@ -46,14 +64,9 @@ final class KeystoneJsonDeserializationSchema implements DeserializationSchema<R
     @Override
     public RowData deserialize(byte[] message) {
         GenericRowData row = new GenericRowData(arity);
-        String reason = decoder.decode(message, row);
-        if (reason != null) {
-            for (int position = 0; position < columns.getFieldCount(); position++) {
-                row.setField(position, null);
-            }
-            if (errorPosition != NOT_ASKED_FOR) {
-                row.setField(errorPosition, StringData.fromString(reason));
-            }
+        String reason = deserialize(message, row);
+        if (reason != null && errorPosition != NOT_ASKED_FOR) {
+            row.setField(errorPosition, StringData.fromString(reason));
         }
         if (rawPosition != NOT_ASKED_FOR) {
             row.setField(rawPosition, message);

@@ -1,11 +1,6 @@
 package io.keystone.format;
 
-import java.io.IOException;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
-import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.types.logical.RowType;
 
@@ -13,56 +8,79 @@ import org.apache.flink.table.types.logical.RowType;
 final class ObjectDecoder implements FieldDecoder {
 
     private final String path;
-    private final Map<String, Integer> positions = new HashMap<>();
+    private final FieldNames names;
     private final FieldDecoder[] decoders;
     private final String[] paths;
+    private final boolean[] lenient;
 
     /** The object in which a field was last seen, by the count of objects: finds duplicates without clearing a set. */
     private final long[] seenIn;
 
-    private long object;
+    private long objects;
 
-    ObjectDecoder(RowType type, String path) {
+    ObjectDecoder(RowType type, String path, Leniency leniency) {
         List<RowType.RowField> fields = type.getFields();
         this.path = path;
+        this.names = new FieldNames(type.getFieldNames());
         this.decoders = new FieldDecoder[fields.size()];
         this.paths = new String[fields.size()];
+        this.lenient = new boolean[fields.size()];
         this.seenIn = new long[fields.size()];
         for (int position = 0; position < decoders.length; position++) {
             RowType.RowField field = fields.get(position);
-            positions.put(field.getName(), position);
             paths[position] = path.isEmpty() ? field.getName() : path + "." + field.getName();
-            decoders[position] = FieldDecoder.of(field.getType(), paths[position]);
+            lenient[position] = leniency.covers(paths[position]);
+            decoders[position] = FieldDecoder.of(field.getType(), paths[position], leniency);
         }
     }
 
     @Override
-    public Object decode(JsonParser parser, JsonToken token) throws IOException, DeadEvent {
-        if (token != JsonToken.START_OBJECT) {
-            throw TypeNames.wrongType(path, "object", token);
+    public Object decode(JsonCursor cursor) throws DeadEvent {
+        if (cursor.kind() != JsonKind.OBJECT) {
+            throw FieldDecoder.misfit(cursor, path, "object");
         }
         GenericRowData row = new GenericRowData(decoders.length);
-        decodeInto(parser, row);
+        decodeInto(cursor, row);
         return row;
     }
 
-    /** Reads up to the object's end; the parser stands on its start. Fields that are missing stay as they are. */
-    void decodeInto(JsonParser parser, GenericRowData row) throws IOException, DeadEvent {
-        object++;
-        for (String name = parser.nextFieldName(); name != null; name = parser.nextFieldName()) {
-            JsonToken token = parser.nextToken();
-            Integer position = positions.get(name);
-            if (position == null) {
-                parser.skipChildren();
-                continue;
+    /** Reads the object that the cursor stands on. Fields that are missing stay as they are. */
+    void decodeInto(JsonCursor cursor, GenericRowData row) throws DeadEvent {
+        long object = ++objects;
+        cursor.enter();
+        if (!cursor.passes('}')) {
+            do {
+                cursor.next();
+                cursor.name();
+                int position = names.find(cursor);
+                cursor.next();
+                if (position == FieldNames.UNKNOWN) {
+                    cursor.skip();
+                    continue;
+                }
+                if (seenIn[position] == object) {
+                    throw new DeadEvent("duplicate_field", paths[position]);
+                }
+                seenIn[position] = object;
+                row.setField(position, cursor.passesNull() ? null : field(cursor, position));
+            } while (cursor.passes(','));
+            cursor.pass('}');
+        }
+        cursor.leave();
+    }
+
+    private Object field(JsonCursor cursor, int position) throws DeadEvent {
+        int begin = cursor.position();
+        int depth = cursor.depth();
+        try {
+            return decoders[position].decode(cursor);
+        } catch (DeadEvent dead) {
+            if (!lenient[position] || !dead.isMisfit()) {
+                throw dead;
             }
-            if (seenIn[position] == object) {
-                throw new DeadEvent("duplicate_field", paths[position]);
-            }
-            seenIn[position] = object;
-            if (token != JsonToken.VALUE_NULL) {
-                row.setField(position, decoders[position].decode(parser, token));
-            }
+            cursor.rewind(begin, depth);
+            cursor.skip();
+            return null;
         }
     }
 }

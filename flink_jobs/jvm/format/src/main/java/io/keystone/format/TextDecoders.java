@@ -1,13 +1,10 @@
 package io.keystone.format;
 
-import java.io.IOException;
 import java.time.DateTimeException;
 import java.time.LocalDate;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.temporal.ChronoUnit;
-import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonParser;
-import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonToken;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
 
@@ -23,8 +20,8 @@ final class TextDecoders {
 
     record Text(String path) implements FieldDecoder {
         @Override
-        public Object decode(JsonParser parser, JsonToken token) throws IOException, DeadEvent {
-            return StringData.fromString(text(parser, token, path, "string"));
+        public Object decode(JsonCursor cursor) throws DeadEvent {
+            return text(cursor, path, "string");
         }
     }
 
@@ -33,8 +30,8 @@ final class TextDecoders {
         private static final int LENGTH = 10;
 
         @Override
-        public Object decode(JsonParser parser, JsonToken token) throws IOException, DeadEvent {
-            String text = text(parser, token, path, "date");
+        public Object decode(JsonCursor cursor) throws DeadEvent {
+            String text = text(cursor, path, "date").toString();
             if (text.length() == LENGTH) {
                 try {
                     LocalDate day = LocalDate.parse(text);
@@ -45,58 +42,42 @@ final class TextDecoders {
                     // falls through
                 }
             }
-            throw new DeadEvent("wrong_type", path + ": expected a date like 2026-03-01");
+            throw DeadEvent.wrongType(path, "expected a date like 2026-03-01");
         }
     }
 
     /** A point in time: a text without zone or offset could mean 26 different ones. Digits below a microsecond are cut off. */
     record Timestamp(String path) implements FieldDecoder {
         @Override
-        public Object decode(JsonParser parser, JsonToken token) throws IOException, DeadEvent {
-            String text = text(parser, token, path, "timestamp");
+        public Object decode(JsonCursor cursor) throws DeadEvent {
+            StringData text = text(cursor, path, "timestamp");
             try {
-                TimestampData usual = UtcTime.parse(text);
-                if (usual != null) {
-                    return usual;
+                if (!cursor.escaped()) {
+                    TimestampData usual = UtcTime.parse(cursor.bytes(), cursor.start(), cursor.end());
+                    if (usual != null) {
+                        return usual;
+                    }
                 }
-                OffsetDateTime time = OffsetDateTime.parse(text).withOffsetSameInstant(ZoneOffset.UTC);
+                OffsetDateTime time = OffsetDateTime.parse(text.toString()).withOffsetSameInstant(ZoneOffset.UTC);
                 if (time.getYear() >= MIN_YEAR && time.getYear() <= MAX_YEAR) {
                     return TimestampData.fromInstant(time.toInstant().truncatedTo(ChronoUnit.MICROS));
                 }
             } catch (DateTimeException notATime) {
                 // falls through
             }
-            throw new DeadEvent("wrong_type", path + ": expected a timestamp like 2026-03-01T12:00:00Z");
+            throw DeadEvent.wrongType(path, "expected a timestamp like 2026-03-01T12:00:00Z");
         }
     }
 
-    private static String text(JsonParser parser, JsonToken token, String path, String type)
-            throws IOException, DeadEvent {
-        if (token != JsonToken.VALUE_STRING) {
-            throw TypeNames.wrongType(path, type, token);
+    private static StringData text(JsonCursor cursor, String path, String type) throws DeadEvent {
+        if (cursor.kind() != JsonKind.STRING) {
+            throw FieldDecoder.misfit(cursor, path, type);
         }
-        String text = parser.getText();
-        if (hasLoneSurrogate(text)) {
+        cursor.string();
+        StringData text = cursor.text();
+        if (text == null) {
             throw new DeadEvent("not_utf8", path + ": half of a surrogate pair");
         }
         return text;
-    }
-
-    /** Escapes such as {@code \\ud800} are JSON but no text: there is no UTF-8 for them, and '?' would be a silent change. */
-    private static boolean hasLoneSurrogate(String text) {
-        for (int at = 0; at < text.length(); at++) {
-            char unit = text.charAt(at);
-            if (!Character.isSurrogate(unit)) {
-                continue;
-            }
-            boolean pair = Character.isHighSurrogate(unit)
-                    && at + 1 < text.length()
-                    && Character.isLowSurrogate(text.charAt(at + 1));
-            if (!pair) {
-                return true;
-            }
-            at++;
-        }
-        return false;
     }
 }

@@ -18,22 +18,23 @@ final class UtcTime {
     private UtcTime() {}
 
     /**
-     * Returns the point in time, cut off to microseconds, or null if the text is of another form, right or wrong.
+     * Returns the point in time that the ASCII text between {@code start} and {@code end} names, cut off to microseconds, or
+     * null if it is of another form, right or wrong.
      *
      * @throws java.time.DateTimeException the form is right and the day does not exist.
      */
-    static TimestampData parse(String text) {
-        int end = text.length() - 1;
-        if (text.length() < SHORTEST || text.length() > LONGEST || text.charAt(end) != 'Z' || !isPunctuated(text)) {
+    static TimestampData parse(byte[] text, int start, int end) {
+        int length = end - start;
+        if (length < SHORTEST || length > LONGEST || text[end - 1] != 'Z' || !isPunctuated(text, start)) {
             return null;
         }
-        int year = digits(text, 0, 4);
-        int month = digits(text, 5, 7);
-        int day = digits(text, 8, 10);
-        int hour = digits(text, 11, 13);
-        int minute = digits(text, 14, 16);
-        int second = digits(text, 17, 19);
-        int micros = micros(text, end);
+        int year = digits(text, start, start + 4);
+        int month = digits(text, start + 5, start + 7);
+        int day = digits(text, start + 8, start + 10);
+        int hour = digits(text, start + 11, start + 13);
+        int minute = digits(text, start + 14, start + 16);
+        int second = digits(text, start + 17, start + 19);
+        int micros = micros(text, start + FRACTION, end - 1);
         boolean digitsOnly = (year | month | day | hour | minute | second | micros) >= 0;
         if (!digitsOnly || year == 0 || hour > 23 || minute > 59 || second > 59) {
             return null;
@@ -43,20 +44,23 @@ final class UtcTime {
                 LocalDate.of(year, month, day).toEpochDay() * DAY_MILLIS + milliOfDay, micros % 1_000 * 1_000);
     }
 
-    private static boolean isPunctuated(String text) {
-        return text.charAt(4) == '-' && text.charAt(7) == '-' && text.charAt(10) == 'T' && text.charAt(13) == ':'
-                && text.charAt(16) == ':';
+    private static boolean isPunctuated(byte[] text, int start) {
+        return text[start + 4] == '-'
+                && text[start + 7] == '-'
+                && text[start + 10] == 'T'
+                && text[start + 13] == ':'
+                && text[start + 16] == ':';
     }
 
-    /** Returns the fraction up to {@code end} in microseconds, 0 without one, -1 if it is none. */
-    private static int micros(String text, int end) {
-        if (end == FRACTION) {
+    /** Returns the fraction between {@code from}, its point, and {@code end} in microseconds, 0 without one, -1 if it is none. */
+    private static int micros(byte[] text, int from, int end) {
+        if (end == from) {
             return 0;
         }
-        if (text.charAt(FRACTION) != '.' || end == FRACTION + 1) {
+        if (text[from] != '.' || end == from + 1) {
             return -1;
         }
-        int first = FRACTION + 1;
+        int first = from + 1;
         int value = digits(text, first, Math.min(end, first + MICRO_DIGITS));
         for (int digit = end - first; digit < MICRO_DIGITS; digit++) {
             value *= 10;
@@ -65,10 +69,10 @@ final class UtcTime {
         return restIsDigits ? value : -1;
     }
 
-    private static int digits(String text, int from, int to) {
+    private static int digits(byte[] text, int from, int to) {
         int value = 0;
         for (int at = from; at < to; at++) {
-            int digit = text.charAt(at) - '0';
+            int digit = text[at] - '0';
             if (digit < 0 || digit > 9) {
                 return -1;
             }

@@ -8,7 +8,9 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.LocalDate;
 import java.util.Random;
+import java.util.Set;
 import org.apache.flink.table.api.DataTypes;
+import org.apache.flink.table.data.ArrayData;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
@@ -32,10 +34,14 @@ class EventDecoderTest {
                     DataTypes.FIELD("at", DataTypes.TIMESTAMP_LTZ(6)),
                     DataTypes.FIELD("o", DataTypes.ROW(
                             DataTypes.FIELD("x", DataTypes.STRING()),
-                            DataTypes.FIELD("p", DataTypes.ROW(DataTypes.FIELD("y", DataTypes.BIGINT()))))))
+                            DataTypes.FIELD("p", DataTypes.ROW(DataTypes.FIELD("y", DataTypes.BIGINT()))))),
+                    DataTypes.FIELD("tags", DataTypes.ARRAY(DataTypes.STRING())),
+                    DataTypes.FIELD("codes", DataTypes.ARRAY(DataTypes.INT())))
             .getLogicalType();
 
-    private final EventDecoder decoder = new EventDecoder(COLUMNS);
+    static final Leniency STRICT = new Leniency(Set.of());
+
+    private final EventDecoder decoder = new EventDecoder(COLUMNS, STRICT);
     private final GenericRowData row = new GenericRowData(COLUMNS.getFieldCount());
 
     private String decode(String event) {
@@ -57,6 +63,36 @@ class EventDecoderTest {
         assertEquals(TimestampData.fromInstant(Instant.parse("2026-03-01T10:00:00.123456Z")), row.getTimestamp(7, 6));
         assertEquals(StringData.fromString("in"), inner.getString(0));
         assertEquals(3, inner.getRow(1, 1).getLong(0));
+    }
+
+    @Test
+    void arraysDecodeWithNullsInside() {
+        assertNull(decode("{\"tags\":[\"a\", null ,\"\\n\"],\"codes\":[ ]}"));
+        ArrayData tags = row.getArray(9);
+        assertEquals(3, tags.size());
+        assertEquals(StringData.fromString("a"), tags.getString(0));
+        assertTrue(tags.isNullAt(1));
+        assertEquals(StringData.fromString("\n"), tags.getString(2));
+        assertEquals(0, row.getArray(10).size());
+    }
+
+    @Test
+    void aValueThatDoesNotFitIsNullWhereTheStreamSaysSo() {
+        EventDecoder some = new EventDecoder(COLUMNS, new Leniency(Set.of("l", "o.p.y", "codes")));
+        String event = "{\"l\":{\"deep\":[1,{\"x\":2}]},\"s\":\"kept\",\"codes\":[1,\"x\"],\"o\":{\"x\":\"in\",\"p\":{\"y\":1.5}},\"i\":1}";
+        assertNull(some.decode(event.getBytes(StandardCharsets.UTF_8), row));
+        assertTrue(row.isNullAt(3));
+        assertTrue(row.isNullAt(10));
+        assertEquals(StringData.fromString("kept"), row.getString(0));
+        assertEquals(StringData.fromString("in"), row.getRow(8, 2).getString(0));
+        assertTrue(row.getRow(8, 2).getRow(1, 1).isNullAt(0));
+        assertEquals(1, row.getInt(2));
+        String other = "{\"i\":\"x\"}";
+        assertEquals("wrong_type: i: expected int, got string", some.decode(other.getBytes(StandardCharsets.UTF_8), row));
+        EventDecoder all = new EventDecoder(COLUMNS, new Leniency(Set.of("*")));
+        assertNull(all.decode(other.getBytes(StandardCharsets.UTF_8), row));
+        String broken = "{\"l\":\"x\",\"i\":[1}";
+        assertTrue(all.decode(broken.getBytes(StandardCharsets.UTF_8), row).startsWith("not_json"));
     }
 
     @Test
@@ -96,6 +132,16 @@ class EventDecoderTest {
         "{\"at\":\"2026-03-01 12:00:00Z\"}    | wrong_type: at: expected a timestamp like 2026-03-01T12:00:00Z",
         "{\"at\":\"+12026-03-01T12:00:00Z\"}  | wrong_type: at: expected a timestamp like 2026-03-01T12:00:00Z",
         "{\"at\":1772366400}                  | wrong_type: at: expected timestamp, got integer",
+        "{\"tags\":[\"a\",5]}                  | wrong_type: tags[1]: expected string, got integer",
+        "{\"tags\":\"a\"}                     | wrong_type: tags: expected array, got string",
+        "{\"codes\":[1,null,2147483648]}      | out_of_range: codes[2]: does not fit int",
+        "{\"codes\":[[1]]}                    | wrong_type: codes[0]: expected int, got array",
+        "{\"codes\":[1,]}                     | not_json: at byte 12",
+        "{\"l\":tru}                          | not_json: at byte 8",
+        "{\"z\":\"\\x\"}                     | not_json: at byte 7",
+        "{\"z\":\"\\u12G4\"}                 | not_json: at byte 10",
+        "{\"z\":[1}                           | not_json: at byte 7",
+        "{\"z\":-}                            | not_json: at byte 6",
         "{\"s\":\"\\ud800\"}                  | not_utf8: s: half of a surrogate pair",
         "{\"s\":\"a\",\"s\":\"a\"}            | duplicate_field: s",
         "{\"o\":{\"x\":null,\"x\":\"b\"}}     | duplicate_field: o.x",
@@ -103,10 +149,10 @@ class EventDecoderTest {
         "\"s\"                                | not_object: the event is a string",
         "null                                 | not_object: the event is null",
         "17                                   | not_object: the event is an integer",
-        "hello                                | not_json: at byte 5",
+        "hello                                | not_json: at byte 0",
         "{\"l\":5}{}                          | not_json: more than one value",
         "{\"l\":5                             | not_json: ends early",
-        "{\"z\":NaN}                          | not_json: at byte 8",
+        "{\"z\":NaN}                          | not_json: at byte 5",
         "{\"l\":05}                           | not_json: at byte 6",
     })
     void oddEventsAreDeadWithTheReason(String event, String reason) {
@@ -186,7 +232,7 @@ class EventDecoderTest {
 
     @Test
     void withoutDeclaredColumnsEveryPayloadIsGood() {
-        EventDecoder none = new EventDecoder((RowType) DataTypes.ROW().getLogicalType());
+        EventDecoder none = new EventDecoder((RowType) DataTypes.ROW().getLogicalType(), STRICT);
         assertNull(none.decode(null, new GenericRowData(0)));
         assertNull(none.decode(new byte[] {(byte) 0xFF}, new GenericRowData(0)));
     }

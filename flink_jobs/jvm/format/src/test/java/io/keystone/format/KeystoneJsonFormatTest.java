@@ -22,7 +22,7 @@ class KeystoneJsonFormatTest {
 
     private static KeystoneJsonDeserializationSchema schema(int errorPosition, int rawPosition, int arity) {
         KeystoneJsonDeserializationSchema schema =
-                new KeystoneJsonDeserializationSchema(COLUMNS, null, arity, errorPosition, rawPosition);
+                new KeystoneJsonDeserializationSchema(COLUMNS, EventDecoderTest.STRICT, null, arity, errorPosition, rawPosition);
         schema.open(null);
         return schema;
     }
