@@ -60,3 +60,7 @@ demo: setup ## The whole way on real servers: EVENTS=200000, EXIT=1 to stop at t
 .PHONY: bench
 bench: setup ## Measure the main job's figures; SETUP=1 adds cold set-up, JSON=1 prints an object a line
 	@$(BIN)/python -m bench.main_job $(if $(SETUP),--setup) $(if $(JSON),--json)
+
+.PHONY: bench-router
+bench-router: setup ## Routes beside hand-written Flink SQL, on real servers (about 25 min); SHAPE=text, JSON=1
+	@$(BIN)/python -m bench.router $(if $(SHAPE),--shape "$(SHAPE)") $(if $(JSON),--json)

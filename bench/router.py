@@ -134,7 +134,9 @@ class _Bench:
         """Run one pass to its end."""
         from flink_jobs import planner  # after the environment that it reads is set
 
-        target = f"{engine}_{shapes(1).index(next(s for s in shapes(1) if s.name == shape.name))}_{number}_{time.time_ns()}"
+        target = (
+            f"{engine}_{shapes(1).index(next(s for s in shapes(1) if s.name == shape.name))}_{number}_{time.time_ns()}"
+        )
         program = self._program(shape, engine, target)
         process = psutil.Process(self._stack.pid(FLINK_TASKMANAGER))
         before = process.cpu_times()
@@ -149,8 +151,8 @@ class _Bench:
         count = shape.events.count
         done = Pass(shape.name, engine, number, rows, count / seconds, count / cpu)
         self._log(
-            f"{shape.name}, {engine}, round {number}: {done.events_per_s:,.0f}/s, {done.events_per_cpu_s:,.0f} per CPU-s,"
-            f" {seconds:.1f} s, rows {rows}"
+            f"{shape.name}, {engine}, round {number}: {done.events_per_s:,.0f}/s,"
+            f" {done.events_per_cpu_s:,.0f} per CPU-s, {seconds:.1f} s, rows {rows}"
         )
         return done
 

@@ -32,8 +32,8 @@ def nine_columns(random: Random) -> Document:
         "device": random.choice(_DEVICES),
         "duration_ms": int(random.expovariate(1 / 60_000)),
         "bitrate": round(random.random() * 20_000, 3),
-        "started_at": f"2026-11-{random.randint(1, 28):02}T{random.randint(0, 23):02}:{random.randint(0, 59):02}:17.{random.randint(0, 999):03}Z",
-        "url": f"/titles/{random.getrandbits(32)}/watch?track={random.getrandbits(64):x}&" + _words(random, 160),
+        "started_at": _time(random),
+        "url": f"/titles/{random.getrandbits(32)}/watch?track={random.getrandbits(64):x}&{_words(random, 160)}",
         "message": _words(random, 250),
     }
 
@@ -57,11 +57,15 @@ def hundred_columns(random: Random) -> Document:
     return document
 
 
+def _time(random: Random) -> str:
+    seconds = random.randint(0, 86_399)
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"2026-11-{random.randint(1, 28):02}T{clock}.{random.randint(0, 999):03}Z"
+
+
 def _words(random: Random, length: int) -> str:
-    words = []
-    while sum(map(len, words)) + len(words) < length:
-        words.append(random.choice(_VOCABULARY))
-    return " ".join(words)[:length]
+    # words are 3 to 8 letters long and a space
+    return " ".join(random.choices(_VOCABULARY, k=length // 4))[:length]
 
 
 _VOCABULARY = tuple(f"{Random(seed).getrandbits(30):x}"[: 3 + seed % 6] for seed in range(3000))
@@ -79,7 +83,13 @@ class Events:
 def produce(kafka: Mapping[str, str], events: Events) -> int:
     """Send the events, acknowledged, as Keystone's producers send them; returns the payloads' mean size in bytes."""
     producer = Producer(
-        {**kafka, "compression.type": "lz4", "linger.ms": 50, "batch.size": 1 << 20, "queue.buffering.max.messages": 500_000}
+        {
+            **kafka,
+            "compression.type": "lz4",
+            "linger.ms": 50,
+            "batch.size": 1 << 20,
+            "queue.buffering.max.messages": 500_000,
+        }
     )
     size = 0
     for payload, headers in _records(events):

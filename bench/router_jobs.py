@@ -89,10 +89,10 @@ def shapes(scale: float) -> tuple[Shape, ...]:
 def route_plan(shape: Shape, table: str) -> RouterPlan:
     """Return the platform's plan, into a table (or topic) of that name."""
     sink = {"warehouse": {"table": f"bench.{table}"}} if shape.sink == "warehouse" else {"kafka": {"topic": table}}
-    route = {"sink": sink, "checkpoint_interval_s": INTERVAL_S, "parallelism": 1}
+    route: dict[str, object] = {"sink": sink, "checkpoint_interval_s": INTERVAL_S, "parallelism": 1}
     if shape.where:
         route["filter"] = shape.where
-    stream = {"stream": shape.events.topic, "owner": "team:bench", "routes": [route]}
+    stream: dict[str, object] = {"stream": shape.events.topic, "owner": "team:bench", "routes": [route]}
     if shape.columns:
         stream["schema"] = shape.columns
     spec = StreamSpec.model_validate(stream)
@@ -122,9 +122,11 @@ def bare_job(shape: Shape, table: str, connection: Connection, checkpoints: str)
     body = "\n".join(declared)
     source = f"CREATE TEMPORARY TABLE `source` (\n{body}\n{_METADATA}\n) WITH (\n{_source(shape, connection, stock)}\n)"
     values = ", ".join(f"`{name}`" for name in names)
-    where = f"\nWHERE `duration_ms` > 220000 AND `country` = 'US'" if shape.where else ""
+    where = "\nWHERE `duration_ms` > 220000 AND `country` = 'US'" if shape.where else ""
     hint = f"/*+ OPTIONS('uid-suffix' = '{table}') */"
-    insert = f"INSERT INTO `keystone`.`bench`.`{table}` {hint}\nSELECT {values},\n{_METADATA_VALUES}\nFROM `source`{where}"
+    insert = (
+        f"INSERT INTO `keystone`.`bench`.`{table}` {hint}\nSELECT {values},\n{_METADATA_VALUES}\nFROM `source`{where}"
+    )
     return Program(_options(checkpoints), (create, source), (insert,))
 
 
