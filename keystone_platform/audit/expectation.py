@@ -11,8 +11,9 @@ import pyarrow as pa
 from keystone_platform import envelope
 from keystone_platform.audit.decode import Decoder
 from keystone_platform.audit.parse import Dead
-from keystone_platform.audit.records import Record
-from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.audit.passed_on import PassedOn
+from keystone_platform.audit.records import Record, header_text
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan
 
 
 class Fate(StrEnum):
@@ -25,7 +26,7 @@ class Fate(StrEnum):
 
 def create_expected(session: duckdb.DuckDBPyConnection) -> None:
     """Create the table `expected` in the session: one row an event."""
-    session.execute('CREATE TABLE expected (part INTEGER, "offset" BIGINT, guid VARCHAR, fate VARCHAR)')
+    session.execute('CREATE TABLE expected (part INTEGER, "offset" BIGINT, guid VARCHAR, fate VARCHAR, mark UBIGINT)')
 
 
 class Judge:
@@ -67,15 +68,15 @@ class Expectation:
     def __init__(self, session: duckdb.DuckDBPyConnection, plan: RouterPlan) -> None:
         self._session = session
         self._judge = Judge(plan)
+        self._passed_on = PassedOn(plan, plan.target) if isinstance(plan.target, KafkaTarget) else None
 
     def add(self, records: Sequence[Record]) -> None:
         """Decide the fate of these events."""
-        self._session.register("batch", self._judge.events(records))
-        self._session.execute(f"INSERT INTO expected SELECT _partition, _offset, _guid, {self._judge.fate} FROM batch")
+        events, mark = self._judge.events(records), "NULL"
+        if self._passed_on:
+            events, mark = self._passed_on.columns(events, records), self._passed_on.expected
+        self._session.register("batch", events)
+        self._session.execute(
+            f"INSERT INTO expected SELECT _partition, _offset, _guid, {self._judge.fate}, {mark} FROM batch"
+        )
         self._session.unregister("batch")
-
-
-def header_text(record: Record, name: str) -> str | None:
-    """Return the text of a record's header, None when it has no such header or one without a value."""
-    value = record.headers.get(name)
-    return None if value is None else value.decode("utf-8", "replace")

@@ -102,3 +102,9 @@ def _advance(message: Message, open_partitions: dict[int, int]) -> Record | None
         message.key(),
         None if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
     )
+
+
+def header_text(record: Record, name: str) -> str | None:
+    """Return the text of a record's header, None when it has no such header or one without a value."""
+    value = record.headers.get(name)
+    return None if value is None else value.decode("utf-8", "replace")

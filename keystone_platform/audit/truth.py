@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from keystone_platform import envelope
 from keystone_platform.audit.expectation import Expectation, create_expected
+from keystone_platform.audit.passed_on import MATCH, PassedOn
 from keystone_platform.audit.records import Record, read_records
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 from keystone_platform.query.session import open_session, translated
 from keystone_platform.settings import Settings
 
@@ -62,6 +63,11 @@ class RouteTruth:
     unexpected: int
 
     @property
+    def is_complete(self) -> bool:
+        """Whether each event is where it should be at least once, and nothing else: what a Kafka route promises."""
+        return not (self.lost or self.unexpected)
+
+    @property
     def is_exact(self) -> bool:
         """Whether each event is exactly where it should be."""
         return not (self.lost or self.duplicated or self.unexpected)
@@ -71,9 +77,9 @@ def audit_route(settings: Settings, plan: RouterPlan, start_offsets: Mapping[int
     """Read a route's events from `start_offsets` to the topic's end, decide what should become of each, and look.
 
     A partition that `start_offsets` does not name is read from its oldest record. Uses nothing that routers use:
-    another decoder, the filter in DuckDB, the identities in the sink. A row is known by (_topic, _partition, _offset);
-    an event in a Kafka sink by its guid, so events without one are not found there. Blocks for about 20 s for a
-    million events; holds some 100 bytes for each. Rows that land meanwhile may be missed: wait until the route has
+    another decoder, the filter in DuckDB, the identities in the sink. A row is known by (_topic, _partition, _offset),
+    a record of a Kafka sink by all that it holds (`passed_on`), read as committed. Blocks for about 20 s for a million
+    events; holds some 100 bytes for each. Rows that land meanwhile may be missed: wait until the route has
     caught up.
 
     Raises:
@@ -150,7 +156,7 @@ class RouteAudit:
         if isinstance(target, WarehouseTarget):
             self._keep_in_range("landed", self._table_identities(target.table))
         else:
-            self._read_target_topic(target.topic)
+            self._read_target_topic(target)
 
     def _table_identities(self, table: str) -> pa.Table:
         if IcebergLake(self._settings).head(table) is None:
@@ -163,13 +169,15 @@ class RouteAudit:
             )
             return found.to_arrow_table()
 
-    def _read_target_topic(self, topic: str) -> None:
-        offsets = self._kafka.offsets(topic)
-        for records in read_records(self._settings.kafka, topic, offsets):
-            guids = [(record.headers.get(envelope.CE_ID) or b"").decode("utf-8", "replace") for record in records]
-            self._session.register("batch", pa.table({"guid": pa.array(guids, pa.string())}))
-            self._session.execute('INSERT INTO landed SELECT part, "offset" FROM batch JOIN expected USING (guid)')
+    def _read_target_topic(self, target: KafkaTarget) -> None:
+        self._session.execute("CREATE OR REPLACE TABLE found (guid VARCHAR, mark UBIGINT)")
+        passed_on = PassedOn(self.plan, target)
+        offsets = self._kafka.offsets(target.topic)
+        for records in read_records(self._settings.kafka, target.topic, offsets):
+            self._session.register("batch", passed_on.table(records))
+            self._session.execute(f"INSERT INTO found SELECT _guid, {passed_on.found} FROM batch")
             self._session.unregister("batch")
+        self._session.execute(MATCH)
 
     def _read_dead_letters(self) -> None:
         self._session.execute('CREATE OR REPLACE TABLE dead (part INTEGER, "offset" BIGINT)')

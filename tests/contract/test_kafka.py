@@ -221,14 +221,18 @@ def test_the_audit_counts_only_from_the_offsets_on(audited: tuple[Settings, Rout
     assert truth.is_exact
 
 
-def test_the_audit_follows_guids_into_a_kafka_sink(audited: tuple[Settings, RouterPlan]) -> None:
+def test_the_audit_compares_what_a_kafka_sink_has_record_by_record(audited: tuple[Settings, RouterPlan]) -> None:
     settings, warehouse = audited
     target = f"{warehouse.source.topic}.out"
     plan = plan_for(warehouse.source.topic, {"kafka": {"topic": target}}).model_copy(update={"columns": ()})
     ConfluentKafka(settings.kafka).ensure_topic(target, 1)
     producer = Producer(settings.kafka)
+    source = {record.offset: record for record in everything(settings.kafka, plan.source.topic)}
     for number in (0, 1, 2, 2, 3, 5):
-        producer.produce(target, value=b"", headers={CE_ID: f"guid-{number}"})
+        record = source[number]
+        headers = list(record.headers.items())
+        producer.produce(target, value=record.value, headers=headers, timestamp=record.timestamp_ms or 0)
+    producer.produce(target, value=b"somebody else's")
     producer.flush(20)
     bury(settings.kafka, plan, 9, 10, 11, route=plan.route)
     truth = audit_route(settings, plan)
