@@ -47,11 +47,15 @@ lint: setup ## ruff and strict types
 
 .PHONY: test
 test: setup ## All tests, on the real stack (about 9 minutes on 2 cores)
-	@$(BIN)/python -m pytest -q tests
+	@$(BIN)/python -m pytest -q -m "not drill" tests
+
+.PHONY: drills
+drills: setup ## Faults under load on real servers, each with its table of figures (DRILL=name runs one)
+	@$(BIN)/python -m pytest -q -s -m drill tests $(if $(DRILL),-k $(DRILL))
 
 .PHONY: test-fast
 test-fast: setup ## Tests that need no server (under a minute)
-	@$(BIN)/python -m pytest -q -m "not stack" tests
+	@$(BIN)/python -m pytest -q -m "not stack and not drill" tests
 
 .PHONY: demo
 demo: setup ## The whole way on real servers: EVENTS=200000, EXIT=1 to stop at the end, JSON=1 for programs
