@@ -9,9 +9,9 @@ import duckdb
 import pyarrow as pa
 
 from keystone_platform import envelope
-from keystone_platform.audit.expectation import Fate, Judge, header_text
+from keystone_platform.audit.expectation import Fate, Judge
 from keystone_platform.audit.parse import parsed_object
-from keystone_platform.audit.records import Record
+from keystone_platform.audit.records import Record, header_text
 from keystone_platform.plan.router_plan import RAW_COLUMN, RouterPlan
 from keystone_platform.preview.newest import Events
 from keystone_platform.preview.profile import Profile
