@@ -47,7 +47,7 @@ def source_table(plan: RouterPlan, connection: Connection) -> str:
     ]
     options = {
         "connector": "kafka",
-        "topic": plan.source.topic,
+        "topic": ";".join(plan.source.topics),
         "properties.bootstrap.servers": connection.bootstrap_servers,
         # for people who look at lag in Kafka: the positions that count are in the checkpoints
         "properties.group.id": f"keystone.{plan.route}",

@@ -43,6 +43,13 @@ DLQ_ROUTE = "ks_dlq_route"
 DLQ_DIGEST = "ks_dlq_digest"
 """Digest of the RouterPlan that ran."""
 
+REPLAY_LETTER = "ks_replay_letter"
+"""Of a replayed event: its dead letter, `<topic>:<partition>:<offset>`."""
+
+REPLAY_SOURCE = "ks_replay_source"
+"""Of a replayed event: where its route read it before, `<topic>:<partition>:<offset>`. A route is given each such place
+at most once."""
+
 DLQ_TOPIC = "ks_dlq_topic"
 """The topic that it came from; the next two name its place there, as decimal text."""
 

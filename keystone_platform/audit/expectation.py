@@ -26,7 +26,8 @@ class Fate(StrEnum):
 
 def create_expected(session: duckdb.DuckDBPyConnection) -> None:
     """Create the table `expected` in the session: one row an event."""
-    session.execute('CREATE TABLE expected (part INTEGER, "offset" BIGINT, guid VARCHAR, fate VARCHAR, mark UBIGINT)')
+    columns = 'topic VARCHAR, part INTEGER, "offset" BIGINT, guid VARCHAR, fate VARCHAR, mark UBIGINT'
+    session.execute(f"CREATE TABLE expected ({columns})")
 
 
 class Judge:
@@ -70,13 +71,12 @@ class Expectation:
         self._judge = Judge(plan)
         self._passed_on = PassedOn(plan, plan.target) if isinstance(plan.target, KafkaTarget) else None
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Decide the fate of these events."""
+    def add(self, topic: str, records: Sequence[Record]) -> None:
+        """Decide the fate of these events of the topic."""
         events, mark = self._judge.events(records), "NULL"
         if self._passed_on:
             events, mark = self._passed_on.columns(events, records), self._passed_on.expected
         self._session.register("batch", events)
-        self._session.execute(
-            f"INSERT INTO expected SELECT _partition, _offset, _guid, {self._judge.fate}, {mark} FROM batch"
-        )
+        columns = f"_partition, _offset, _guid, {self._judge.fate}, {mark}"
+        self._session.execute(f"INSERT INTO expected SELECT ?, {columns} FROM batch", [topic])
         self._session.unregister("batch")

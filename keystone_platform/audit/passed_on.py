@@ -16,12 +16,14 @@ from keystone_platform.spec.types import Field
 MATCH = """
 INSERT INTO landed
 WITH want AS (
-        SELECT part, "offset", mark, row_number() OVER same - 1 AS nth, count(*) OVER (PARTITION BY mark) AS copies
-        FROM expected WHERE fate = 'kept' WINDOW same AS (PARTITION BY mark ORDER BY part, "offset")),
+        SELECT topic, part, "offset", mark, row_number() OVER same - 1 AS nth,
+               count(*) OVER (PARTITION BY mark) AS copies
+        FROM expected WHERE fate = 'kept' WINDOW same AS (PARTITION BY mark ORDER BY topic, part, "offset")),
      have AS (SELECT guid, mark, row_number() OVER (PARTITION BY mark) - 1 AS nth FROM found)
-SELECT want.part, want."offset" FROM have JOIN want ON have.mark = want.mark AND want.nth = have.nth % want.copies
+SELECT want.topic, want.part, want."offset" FROM have
+JOIN want ON have.mark = want.mark AND want.nth = have.nth % want.copies
 UNION ALL
-SELECT -1, row_number() OVER () FROM have ANTI JOIN want USING (mark) SEMI JOIN expected USING (guid)
+SELECT NULL, -1, row_number() OVER () FROM have ANTI JOIN want USING (mark) SEMI JOIN expected USING (guid)
 """
 """From `expected` and `found` to `landed`. A record that equals no kept event is of no place (-1) if its guid is one of
 the events', and is else somebody else's."""

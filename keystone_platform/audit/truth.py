@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from keystone_platform import envelope
 from keystone_platform.audit.expectation import Expectation, create_expected
 from keystone_platform.audit.passed_on import MATCH, PassedOn
-from keystone_platform.audit.records import Record, read_records
+from keystone_platform.audit.records import Record, header_text, read_records
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
@@ -19,13 +20,16 @@ from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, Warehous
 from keystone_platform.query.session import open_session, translated
 from keystone_platform.settings import Settings
 
+Start = Mapping[str, Mapping[int, int]]
+"""By topic and partition, the offset to begin with."""
+
 _COUNTS = """
-WITH sink AS (SELECT part, "offset", count(*) AS times FROM landed GROUP BY ALL),
+WITH sink AS (SELECT topic, part, "offset", count(*) AS times FROM landed GROUP BY ALL),
      judged AS (
         SELECT expected.fate, sink.times, dead."offset" IS NOT NULL AS is_dead
         FROM expected
-        LEFT JOIN sink USING (part, "offset")
-        LEFT JOIN dead USING (part, "offset"))
+        LEFT JOIN sink USING (topic, part, "offset")
+        LEFT JOIN dead USING (topic, part, "offset"))
 SELECT
     (SELECT count(*) FROM expected),
     count(*) FILTER (WHERE times IS NOT NULL),
@@ -34,7 +38,7 @@ SELECT
     count(*) FILTER (WHERE fate <> 'filtered' AND times IS NULL AND NOT is_dead),
     coalesce(sum(times - 1), 0)::BIGINT,
     count(*) FILTER (WHERE (fate <> 'kept' AND times IS NOT NULL) OR (fate <> 'dead' AND is_dead))
-        + (SELECT count(*) FROM sink ANTI JOIN expected USING (part, "offset"))
+        + (SELECT count(*) FROM sink ANTI JOIN expected USING (topic, part, "offset"))
 FROM judged
 """
 
@@ -44,7 +48,7 @@ class RouteTruth:
     """A route's events of a range of offsets; `produced` is the sum of landed, filtered, dead and lost.
 
     Attributes:
-        produced: records in the source topic.
+        produced: records that the route is given: of the source topic, and of its replayed dead letters.
         landed: of these, how many are in the sink, each counted once.
         filtered: how many the filter should drop, and that are nowhere.
         dead: how many are in the dead letters of this route.
@@ -73,10 +77,10 @@ class RouteTruth:
         return not (self.lost or self.duplicated or self.unexpected)
 
 
-def audit_route(settings: Settings, plan: RouterPlan, start_offsets: Mapping[int, int] | None = None) -> RouteTruth:
-    """Read a route's events from `start_offsets` to the topic's end, decide what should become of each, and look.
+def audit_route(settings: Settings, plan: RouterPlan, start: Start | None = None) -> RouteTruth:
+    """Read a route's events from `start` to the end of its topics, decide what should become of each, and look.
 
-    A partition that `start_offsets` does not name is read from its oldest record. Uses nothing that routers use:
+    A partition that `start` does not name is read from its oldest record. Uses nothing that routers use:
     another decoder, the filter in DuckDB, the identities in the sink. A row is known by (_topic, _partition, _offset),
     a record of a Kafka sink by all that it holds (`passed_on`), read as committed. Blocks for about 20 s for a million
     events; holds some 100 bytes for each. Rows that land meanwhile may be missed: wait until the route has
@@ -85,7 +89,7 @@ def audit_route(settings: Settings, plan: RouterPlan, start_offsets: Mapping[int
     Raises:
         Transient, Terminal: Kafka, catalog or object store do not answer, or refuse.
     """
-    audit = RouteAudit(settings, plan, start_offsets)
+    audit = RouteAudit(settings, plan, start)
     audit.catch_up()
     return audit.truth()
 
@@ -93,15 +97,22 @@ def audit_route(settings: Settings, plan: RouterPlan, start_offsets: Mapping[int
 class RouteAudit:
     """An audit of one route for callers that look more than once, while events still come.
 
-    The events of the range are those from `start_offsets` up to where the topic ended at the last `catch_up`.
+    The events of the range are those from `start` up to where the topics ended at the last `catch_up`; `topics` are
+    all that the route reads unless some are named.
     """
 
-    def __init__(self, settings: Settings, plan: RouterPlan, start_offsets: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        plan: RouterPlan,
+        start: Start | None = None,
+        topics: Sequence[str] | None = None,
+    ) -> None:
         self.plan = plan
         self._settings = settings
         self._kafka = ConfluentKafka(settings.kafka)
-        self._start = start_offsets or {}
-        self._span = Offsets(begin={}, end={})
+        self._start = start or {}
+        self._spans = {topic: Offsets(begin={}, end={}) for topic in topics or plan.source.topics}
         self._session = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._session.execute("SET timezone = 'UTC'")
         create_expected(self._session)
@@ -109,13 +120,14 @@ class RouteAudit:
 
     def catch_up(self) -> None:
         """Read the events that came since the last call and decide what should become of each."""
-        topic = self._kafka.offsets(self.plan.source.topic)
-        first = {part: max(oldest, self._start.get(part, oldest)) for part, oldest in topic.begin.items()}
-        begin = {**first, **self._span.begin}
-        unread = Offsets(begin={**begin, **self._span.end}, end=topic.end)
-        for records in read_records(self._settings.kafka, self.plan.source.topic, unread):
-            self._expectation.add(records)
-        self._span = Offsets(begin=begin, end=topic.end)
+        for topic, span in self._spans.items():
+            now, start = self._kafka.offsets(topic), self._start.get(topic, {})
+            first = {part: max(oldest, start.get(part, oldest)) for part, oldest in now.begin.items()}
+            begin = {**first, **span.begin}
+            unread = Offsets(begin={**begin, **span.end}, end=now.end)
+            for records in read_records(self._settings.kafka, topic, unread):
+                self._expectation.add(topic, records)
+            self._spans[topic] = Offsets(begin=begin, end=now.end)
 
     def produced(self) -> int:
         """Return how many events the range has."""
@@ -151,7 +163,7 @@ class RouteAudit:
         return int(row[0]) if row else 0
 
     def _read_sink(self) -> None:
-        self._session.execute('CREATE OR REPLACE TABLE landed (part INTEGER, "offset" BIGINT)')
+        self._session.execute('CREATE OR REPLACE TABLE landed (topic VARCHAR, part INTEGER, "offset" BIGINT)')
         target = self.plan.target
         if isinstance(target, WarehouseTarget):
             self._keep_in_range("landed", self._table_identities(target.table))
@@ -162,10 +174,11 @@ class RouteAudit:
         if IcebergLake(self._settings).head(table) is None:
             return _identities([])
         with open_session(self._settings, [table]) as session, translated(self._settings.s3):
-            lowest = min(self._span.begin.values(), default=0)
+            wanted = " OR ".join('(_topic = ? AND "_offset" >= ?)' for _ in self._spans)
+            lowest = ((topic, min(span.begin.values(), default=0)) for topic, span in self._spans.items())
+            columns = '_topic AS topic, _partition AS part, "_offset" AS "offset"'
             found = session.execute(
-                f'SELECT _partition AS part, "_offset" AS "offset" FROM {table} WHERE _topic = ? AND "_offset" >= ?',
-                [self.plan.source.topic, lowest],
+                f"SELECT {columns} FROM {table} WHERE {wanted}", list(itertools.chain.from_iterable(lowest))
             )
             return found.to_arrow_table()
 
@@ -180,7 +193,7 @@ class RouteAudit:
         self._session.execute(MATCH)
 
     def _read_dead_letters(self) -> None:
-        self._session.execute('CREATE OR REPLACE TABLE dead (part INTEGER, "offset" BIGINT)')
+        self._session.execute('CREATE OR REPLACE TABLE dead (topic VARCHAR, part INTEGER, "offset" BIGINT)')
         topic = self.plan.dead_letter_topic
         offsets = self._kafka.offsets(topic)
         for records in read_records(self._settings.kafka, topic, offsets):
@@ -189,32 +202,38 @@ class RouteAudit:
         self._session.execute("CREATE OR REPLACE TABLE dead AS SELECT DISTINCT * FROM dead")
 
     def _keep_in_range(self, table: str, identities: pa.Table) -> None:
-        span = self._span
+        found = [
+            (topic, part, span.begin[part], end)
+            for topic, span in self._spans.items()
+            for part, end in span.end.items()
+        ]
+        topics, parts, lows, highs = zip(*found, strict=True) if found else ((), (), (), ())
         bounds = pa.table(
             {
-                "part": pa.array(list(span.end), pa.int32()),
-                "low": pa.array([span.begin[part] for part in span.end], pa.int64()),
-                "high": pa.array(list(span.end.values()), pa.int64()),
+                "topic": pa.array(topics, pa.string()),
+                "part": pa.array(parts, pa.int32()),
+                "low": pa.array(lows, pa.int64()),
+                "high": pa.array(highs, pa.int64()),
             }
         )
         self._session.register("found", identities)
         self._session.register("bounds", bounds)
         self._session.execute(
-            f'INSERT INTO {table} SELECT part, "offset" FROM found JOIN bounds USING (part)'
+            f'INSERT INTO {table} SELECT topic, part, "offset" FROM found JOIN bounds USING (topic, part)'
             ' WHERE "offset" >= low AND "offset" < high'
         )
         self._session.unregister("found")
         self._session.unregister("bounds")
 
 
-def _origins(records: Sequence[Record], plan: RouterPlan) -> Iterator[tuple[int, int]]:
+def _origins(records: Sequence[Record], plan: RouterPlan) -> Iterator[tuple[str, int, int]]:
     """Yield the places from which this route's dead letters came."""
-    wanted = {envelope.DLQ_ROUTE: plan.route.encode(), envelope.DLQ_TOPIC: plan.source.topic.encode()}
     for record in records:
-        if any(record.headers.get(name) != value for name, value in wanted.items()):
+        topic = header_text(record, envelope.DLQ_TOPIC)
+        if topic not in plan.source.topics or header_text(record, envelope.DLQ_ROUTE) != plan.route:
             continue
         try:
-            yield _number(record, envelope.DLQ_PARTITION), _number(record, envelope.DLQ_OFFSET)
+            yield topic, _number(record, envelope.DLQ_PARTITION), _number(record, envelope.DLQ_OFFSET)
         except ValueError as error:
             message = f"dead letter {plan.dead_letter_topic}-{record.partition}@{record.offset} has no place of origin"
             raise InvalidSpec(message, mend="Somebody else writes to this topic.") from error
@@ -224,6 +243,7 @@ def _number(record: Record, header: str) -> int:
     return int(record.headers.get(header) or b"")
 
 
-def _identities(places: list[tuple[int, int]]) -> pa.Table:
-    parts, offsets = zip(*places, strict=True) if places else ((), ())
-    return pa.table({"part": pa.array(parts, pa.int32()), "offset": pa.array(offsets, pa.int64())})
+def _identities(places: list[tuple[str, int, int]]) -> pa.Table:
+    topics, parts, offsets = zip(*places, strict=True) if places else ((), (), ())
+    columns = {"topic": pa.array(topics, pa.string()), "part": pa.array(parts, pa.int32())}
+    return pa.table({**columns, "offset": pa.array(offsets, pa.int64())})

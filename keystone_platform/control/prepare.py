@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES
@@ -10,9 +13,25 @@ from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, Warehous
 DEAD_LETTER_PARTITIONS = 1
 """Dead letters are few, and one partition keeps them in order."""
 
-
 DEAD_LETTER_MAX_BYTES = MAX_MESSAGE_BYTES + 512 * 1024
 """A dead letter is its event and what says why: what the source topic takes must fit here too."""
+
+_FOREVER = "-1"
+
+REPLAY_TOPIC: Mapping[str, str] = MappingProxyType(
+    {
+        "max.message.bytes": str(DEAD_LETTER_MAX_BYTES),
+        # a record's time is its event's: Kafka would delete an old event before the router has read it. What is in here
+        # is also how one knows what was replayed
+        "retention.ms": _FOREVER,
+        "retention.bytes": _FOREVER,
+        "message.timestamp.after.max.ms": str(2**63 - 1),
+    }
+)
+"""Configuration of a replay topic."""
+
+DEAD_LETTER_TOPIC: Mapping[str, str] = MappingProxyType({**REPLAY_TOPIC, "retention.bytes": str(10 * 1024**3)})
+"""Configuration of a dead letters' topic: bounded by size, for the same reason."""
 
 
 def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
@@ -24,8 +43,9 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
     """
     gateways.kafka.ensure_topic(plan.source.topic, partitions)
     if not plan.source.raw:
-        limit = {"max.message.bytes": str(DEAD_LETTER_MAX_BYTES)}
-        gateways.kafka.ensure_topic(plan.dead_letter_topic, DEAD_LETTER_PARTITIONS, limit)
+        gateways.kafka.ensure_topic(plan.dead_letter_topic, DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC)
+    if plan.source.replay_topic:
+        gateways.kafka.ensure_topic(plan.source.replay_topic, DEAD_LETTER_PARTITIONS, REPLAY_TOPIC)
     match plan.target:
         case WarehouseTarget():
             gateways.lake.ensure_table(plan)

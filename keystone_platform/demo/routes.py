@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from keystone_platform.audit.truth import RouteAudit
+from keystone_platform.audit.truth import RouteAudit, Start
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.kafka import KafkaGateway
 from keystone_platform.gateways.lake import Lake
@@ -32,11 +32,11 @@ class Mark:
     """Where topic and table stood before the run, so that data of earlier runs is not counted.
 
     Attributes:
-        offsets: end of each partition.
+        offsets: by topic that the route reads, end of each partition.
         snapshot_id: the table's newest snapshot; None before the first.
     """
 
-    offsets: Mapping[int, int]
+    offsets: Start
     snapshot_id: int | None
 
 
@@ -57,7 +57,8 @@ def warehouse_routes(folder: Path) -> tuple[DemoRoute, ...]:
 def mark(route: DemoRoute, kafka: KafkaGateway, lake: Lake) -> Mark:
     """Return where the route stands now."""
     head = lake.head(route.table)
-    return Mark(kafka.offsets(route.plan.source.topic).end, head.snapshot_id if head else None)
+    ends = {topic: kafka.offsets(topic).end for topic in route.plan.source.topics}
+    return Mark(ends, head.snapshot_id if head else None)
 
 
 def touched_hours(route: DemoRoute, since: Mark, lake: Lake) -> tuple[datetime, ...]:

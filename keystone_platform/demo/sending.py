@@ -112,7 +112,9 @@ def passing_event(plan: RouterPlan, stream: StreamSpec, clock: Clock) -> Synthet
     events = list(islice(synthetic_events(stream, clock, Mix(seed=1, broken=0, late=0)), _CANDIDATES))
     with duckdb.connect() as session:
         create_expected(session)
-        Expectation(session, plan).add([Record(0, number, event.payload, {}) for number, event in enumerate(events)])
+        Expectation(session, plan).add(
+            plan.source.topic, [Record(0, number, event.payload, {}) for number, event in enumerate(events)]
+        )
         kept = session.execute('SELECT "offset" FROM expected WHERE fate = ? LIMIT 1', [Fate.KEPT]).fetchone()
     if kept is None:
         message = f"no synthetic event passes the filter of {plan.route}"

@@ -16,7 +16,7 @@ from keystone_platform.plan.router_plan import (
 )
 from keystone_platform.spec.filters import Expr, duckdb_sql, field_paths, flink_sql, parse_expression, parse_filter
 from keystone_platform.spec.fleet import Fleet, LoadedRoute
-from keystone_platform.spec.models import RouteSpec, SelectItem, StreamSpec, route_id
+from keystone_platform.spec.models import RouteSpec, SelectItem, StreamSpec, replay_topic, route_id
 from keystone_platform.spec.types import Field, FieldType, OnTypeError, Struct
 
 FieldPath = tuple[str, ...]
@@ -90,6 +90,7 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
             columns=columns,
             raw=not paths,
             null_on_type_error=_null_on_type_error(stream, columns),
+            replay_topic=replay_topic(stream, route) if paths else None,
         ),
         filter=filter_,
         columns=tuple(column for column, _ in selected),

@@ -23,6 +23,12 @@ FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,1
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,244}[A-Za-z0-9_-]$")]
 """A Kafka topic; four characters are kept free for the dead letters' suffix; `.` and `..` are none."""
 
+LONGEST_TOPIC = 249
+"""Characters of a Kafka topic's name, at most."""
+
+REPLAY_INFIX = ".replay."
+"""Between a stream's topic and a route's name: the topic of the route's replayed dead letters."""
+
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$")]
 """`namespace.table`."""
 
@@ -208,6 +214,11 @@ class StreamSpec(Spec):
     def dead_letter_topic(self) -> str:
         """Where events go that a route could not decode."""
         return f"{self.topic_name}.dlq"
+
+
+def replay_topic(stream: StreamSpec, route: RouteSpec) -> str:
+    """Return the topic from which the route, and no other, reads dead letters again."""
+    return f"{stream.topic_name}{REPLAY_INFIX}{route.route_name}"
 
 
 def route_id(stream: StreamSpec, route: RouteSpec) -> str:

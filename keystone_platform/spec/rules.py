@@ -12,11 +12,14 @@ from keystone_platform.errors import InvalidSpec
 from keystone_platform.spec.filters import field_paths, parse_expression, parse_filter
 from keystone_platform.spec.models import (
     CHECKPOINT_TIMEOUT_S,
+    LONGEST_TOPIC,
     RECOVERY_MARGIN_S,
+    REPLAY_INFIX,
     KafkaSink,
     RouteSpec,
     SelectItem,
     StreamSpec,
+    replay_topic,
 )
 from keystone_platform.spec.types import FieldType, Scalar, Struct
 from keystone_platform.spec.yaml_tree import NodePath, YamlTree, dotted
@@ -74,12 +77,22 @@ def _within(stream: Candidate) -> Iterator[InvalidSpec]:
                 f"a second route named {route.route_name!r}, the first is on line {stream.tree.line(('routes', first))}"
             )
             yield stream.error((*path, "name"), what, "Add a `name:` of its own to the route.")
+        yield from _replay_topic(stream, route, path)
         yield from _columns(stream, route, path)
         if route.sink.kafka:
             yield from _record_key(stream, route.sink.kafka, (*path, "sink", "kafka", "key"))
             yield from _transactions(stream, route, route.sink.kafka, path)
         if route.filter is not None:
             yield from _filter(stream, route.filter, (*path, "filter"))
+
+
+def _replay_topic(stream: Candidate, route: RouteSpec, path: NodePath) -> Iterator[InvalidSpec]:
+    excess = len(replay_topic(stream.spec, route)) - LONGEST_TOPIC
+    if excess > 0:
+        what = (
+            f"the topic of its replayed dead letters, `<topic>{REPLAY_INFIX}<route>`, is {excess} characters too long"
+        )
+        yield stream.error((*path, "name"), what, f"Kafka takes {LONGEST_TOPIC}: shorten the route's or topic's name.")
 
 
 def _columns(stream: Candidate, route: RouteSpec, path: NodePath) -> Iterator[InvalidSpec]:
@@ -227,7 +240,8 @@ def _metric(topic: str) -> str:
 
 
 def _kafka_sinks(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
-    dead_letters = {each.spec.dead_letter_topic: each for each in candidates}
+    dead_letters = {each.spec.dead_letter_topic for each in candidates}
+    replays = {replay_topic(each.spec, route) for each in candidates for route in each.spec.routes}
     onward: dict[str, set[str]] = defaultdict(set)
     for each in candidates:
         onward[each.spec.topic_name].update(route.sink.kafka.topic for route in each.spec.routes if route.sink.kafka)
@@ -238,6 +252,9 @@ def _kafka_sinks(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
             target, path = route.sink.kafka.topic, ("routes", index, "sink", "kafka", "topic")
             if target in dead_letters or target.endswith(DEAD_LETTER_SUFFIX):
                 what = f"{target!r} is for dead letters: topics that end in {DEAD_LETTER_SUFFIX} are Keystone's own"
+                yield each.error(path, what, "Name another topic.")
+            if target in replays:
+                what = f"{target!r} is for a route's replayed dead letters"
                 yield each.error(path, what, "Name another topic.")
             way = _way(onward, target, each.spec.topic_name)
             if way:

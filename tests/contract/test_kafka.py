@@ -15,8 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 from assets.compaction.rewrite import write_files
 from keystone_platform.audit.records import Record, read_records
-from keystone_platform.audit.truth import audit_route
-from keystone_platform.envelope import CE_ID, DLQ_OFFSET, DLQ_PARTITION, DLQ_ROUTE, DLQ_TOPIC
+from keystone_platform.audit.truth import RouteAudit, audit_route
+from keystone_platform.envelope import CE_ID, DLQ_OFFSET, DLQ_PARTITION, DLQ_ROUTE, DLQ_TOPIC, REPLAY_SOURCE
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
@@ -172,12 +172,12 @@ def audited(kafka_properties: Mapping[str, str], topic: str, tmp_path: Path) -> 
     return settings, plan
 
 
-def land_audited(settings: Settings, plan: RouterPlan, *ranges: range) -> None:
+def land_audited(settings: Settings, plan: RouterPlan, *ranges: range, topic: str = "") -> None:
     table = IcebergLake(settings).load("events.audited")
     for offsets in ranges:
         landed = rows(table, offsets)
         at = landed.schema.get_field_index("_topic")
-        topics = pa.array([plan.source.topic] * len(offsets), landed.schema.field(at).type)
+        topics = pa.array([topic or plan.source.topic] * len(offsets), landed.schema.field(at).type)
         written = write_files(table, landed.set_column(at, "_topic", topics).to_batches(), TEN, target_bytes=1 << 30)
         with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
             for file in written:
@@ -216,9 +216,38 @@ def test_the_audit_counts_only_from_the_offsets_on(audited: tuple[Settings, Rout
     settings, plan = audited
     land_audited(settings, plan, range(6))
     bury(settings.kafka, plan, 9, 10, 11)
-    truth = audit_route(settings, plan, {0: 5})
+    truth = audit_route(settings, plan, {plan.source.topic: {0: 5}})
     assert (truth.produced, truth.landed, truth.filtered, truth.dead) == (7, 1, 3, 3)
     assert truth.is_exact
+
+
+def replay_audited(settings: Settings, plan: RouterPlan) -> str:
+    """Replay two letters: the first one is decoded now, the second dies again; return the replay topic."""
+    replays = plan.source.topics[-1]
+    ConfluentKafka(settings.kafka).ensure_topic(replays, 1)
+    producer = Producer(settings.kafka)
+    for number, payload in ((9, '{"user_id": 8, "country": "US"}'), (10, "{")):
+        origin = f"{plan.source.topic}:0:{number}"
+        producer.produce(replays, value=payload, headers={CE_ID: f"guid-{number}", REPLAY_SOURCE: origin})
+    producer.flush(20)
+    return replays
+
+
+def test_the_audit_counts_replayed_letters_as_events_of_their_own(audited: tuple[Settings, RouterPlan]) -> None:
+    settings, plan = audited
+    replays = replay_audited(settings, plan)
+    land_audited(settings, plan, range(6))
+    bury(settings.kafka, plan, 9, 10, 11)
+    assert audit_route(settings, plan).lost == 2
+    land_audited(settings, plan, range(1), topic=replays)
+    again = plan.model_copy(update={"source": plan.source.model_copy(update={"topic": replays})})
+    bury(settings.kafka, again, 1)
+    truth = audit_route(settings, plan)
+    assert (truth.produced, truth.landed, truth.filtered, truth.dead) == (14, 7, 3, 4)
+    assert truth.is_exact
+    only = RouteAudit(settings, plan, topics=[replays])
+    only.catch_up()
+    assert (only.truth().produced, only.truth().landed, only.truth().dead) == (2, 1, 1)
 
 
 def test_the_audit_compares_what_a_kafka_sink_has_record_by_record(audited: tuple[Settings, RouterPlan]) -> None:

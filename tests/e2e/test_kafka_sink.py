@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 
 from keystone_platform import envelope
 from keystone_platform.audit.records import Record, read_records
-from keystone_platform.audit.truth import RouteTruth, audit_route
+from keystone_platform.audit.truth import RouteTruth, Start, audit_route
 from keystone_platform.control.goals import wanted
 from keystone_platform.control.reconcile import reconcile
 from keystone_platform.plan.deployment import Cause
@@ -84,7 +84,7 @@ def records(platform: Platform, topic: str) -> list[Record]:
     return [record for batch in read_records(platform.settings.kafka, topic, span) for record in batch]
 
 
-def settled(platform: Platform, route: str, start: dict[int, int] | None = None) -> RouteTruth:
+def settled(platform: Platform, route: str, start: Start | None = None) -> RouteTruth:
     """Return the route's truth when nothing is missing any more."""
     plan = platform.plan(route)
 
@@ -167,7 +167,7 @@ def test_other_columns_filter_and_key_go_on_from_the_savepoint(platform: Platfor
     assert verdict.ok, verdict.message
     assert verdict.deployment is not None
     assert (verdict.deployment.cause, verdict.deployment.restore_from is not None) == (Cause.UPGRADE, True)
-    start = dict(platform.gateways.kafka.offsets(STREAM).end)
+    start = {STREAM: platform.gateways.kafka.offsets(STREAM).end}
     send(platform, range(EVENTS, EVENTS + 1_000))
     truth = settled(platform, "onward.chosen", start)
     assert truth.is_exact, truth

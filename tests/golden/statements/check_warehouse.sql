@@ -22,7 +22,7 @@ CREATE TEMPORARY TABLE `_source` (
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
   'connector' = 'kafka',
-  'topic' = 'playback',
+  'topic' = 'playback;playback.replay.warehouse',
   'properties.bootstrap.servers' = 'none:9092',
   'properties.group.id' = 'keystone.playback.warehouse',
   'properties.isolation.level' = 'read_committed',
@@ -103,7 +103,7 @@ SELECT
     'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
     'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
-    'ks_dlq_digest', ENCODE('f4440b1ef77415ddf4125e948277b0a969d96a409a2111aa894710ce7e70ec6a', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('0ff12ab7ba169c9aea59574f8182f8280a21aef40e883089fae63f01da2c434e', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
     'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
     'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),

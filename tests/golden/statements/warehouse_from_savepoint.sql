@@ -59,7 +59,7 @@ CREATE TEMPORARY TABLE `_source` (
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
   'connector' = 'kafka',
-  'topic' = 'playback',
+  'topic' = 'playback;playback.replay.warehouse',
   'properties.bootstrap.servers' = 'broker:9092',
   'properties.group.id' = 'keystone.playback.warehouse',
   'properties.isolation.level' = 'read_committed',
@@ -124,7 +124,7 @@ SELECT
     'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
     'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
-    'ks_dlq_digest', ENCODE('7bfd2ba3eb520a5d6c4d8fbc8ff1cdabb8e81be05bd45d004431e5a0ce1170f7', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('fd2a1a32941dd8bab3c9243f699c0b4768fb7ff3f95373fe2e591810dcf4ea42', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
     'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
     'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),

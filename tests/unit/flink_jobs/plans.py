@@ -36,7 +36,7 @@ def warehouse(sql: str | None = "`duration_ms` > 1000", *, columns: int = 3, par
     return RouterPlan(
         route="playback.warehouse",
         stream="playback",
-        source=Source(topic="playback", columns=source),
+        source=Source(topic="playback", columns=source, replay_topic="playback.replay.warehouse"),
         filter=condition(sql),
         columns=selected[:columns],
         target=WarehouseTarget(table="events.playback"),

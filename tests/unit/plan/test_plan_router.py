@@ -41,6 +41,12 @@ def test_without_schema_the_payload_is_landed_as_bytes() -> None:
     assert (plan.source.raw, plan.source.columns, plan.columns, plan.filter) == (True, (), (), None)
 
 
+def test_a_route_that_decodes_reads_its_own_replays_beside_the_topic() -> None:
+    assert planned(SCHEMA).source.topics == ("plays", "plays.replay.warehouse")
+    assert planned(SCHEMA, name="eu").source.topics == ("plays", "plays.replay.eu")
+    assert planned().source.topics == ("plays",)
+
+
 def test_only_what_filter_and_projection_need_is_decoded() -> None:
     plan = planned(SCHEMA, filter="device.app.build > 3", select=["user_id", {"os": "device.os"}])
     app = Field("app", Struct((Field("build", Scalar.INT),)))

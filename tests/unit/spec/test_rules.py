@@ -133,6 +133,17 @@ def test_topics_that_kafka_cannot_tell_apart_are_refused(tmp_path: Path) -> None
     assert len(errors_of(tmp_path)) == 2
 
 
+@pytest.mark.parametrize(("topic", "breaches"), [("t" * 239, 0), ("t" * 240, 1)])
+def test_the_topic_of_replayed_letters_fits_what_kafka_takes(tmp_path: Path, topic: str, breaches: int) -> None:
+    write(tmp_path, a=stream("a", table("a"), topic=topic))
+    assert len(errors_of(tmp_path)) == breaches
+
+
+def test_a_kafka_sink_never_writes_into_a_routes_replays(tmp_path: Path) -> None:
+    write(tmp_path, a=stream("a", kafka("b.replay.r0")), b=stream("b", table("b")))
+    assert places(tmp_path) == [("a.yaml", 4, "routes[0].sink.kafka.topic")]
+
+
 @pytest.mark.parametrize("target", ["a.dlq", "b.dlq", "elsewhere.dlq"])
 def test_a_kafka_sink_never_writes_into_dead_letters(tmp_path: Path, target: str) -> None:
     write(tmp_path, a=stream("a", kafka(target)), b=stream("b", table("b")))

@@ -1,0 +1,205 @@
+"""`keystone dlq show` and `keystone dlq replay`: events that a route could not take."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from keystone_platform.commands.dead_letter_answers import print_summary, print_verdict, summary_json, verdict_json
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.gateways.clock import SystemClock
+from keystone_platform.settings import load_settings, streams_folder
+
+if TYPE_CHECKING:
+    from keystone_platform.audit.truth import RouteTruth
+    from keystone_platform.dead_letters.replay import ReplayVerdict
+    from keystone_platform.dead_letters.scan import Progress, Selection
+    from keystone_platform.demo.progress import Progress as Line
+    from keystone_platform.plan.deployment import Deployment
+    from keystone_platform.settings import Settings
+    from keystone_platform.spec.fleet import LoadedStream
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Stream = Annotated[str, typer.Argument(help="A declared stream.")]
+Route = Annotated[str | None, typer.Option(help="Only letters of this route: its name, or `<stream>.<route>`.")]
+Reason = Annotated[str | None, typer.Option(metavar="CODE", help="Only of this reason, e.g. wrong_type.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only what died since: 2026-11-01T10:00:00Z, or 30m, 2h, 7d ago.")
+]
+Last = Annotated[int | None, typer.Option(min=1, help="Only the newest so many letters of the stream.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands to the application."""
+    group = typer.Typer(
+        name="dlq",
+        help="Dead letters: events that a route could not take. `keystone dlq show playback` says which and why.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+    )
+    group.command()(show)
+    group.command()(replay)
+    app.add_typer(group)
+
+
+def show(
+    stream: Stream,
+    route: Route = None,
+    reason: Reason = None,
+    since: Since = None,
+    last: Last = None,
+    limit: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the newest letters to show.")] = 10,
+    payload: Annotated[bool, typer.Option("--payload", help="Show the payloads' beginnings as well.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Count a stream's dead letters by route and reason, and show the newest.
+
+    For example: `keystone dlq show playback --since 2h --payload`. With `--json` the newest letters are whole: payload,
+    key and headers as text, or {"base64": …} where they are not UTF-8.
+    """
+    from keystone_platform.dead_letters.scan import letters
+    from keystone_platform.dead_letters.summary import Summary
+    from keystone_platform.gateways.kafka import ConfluentKafka
+
+    spec = _stream(stream).spec
+    selection = _selection(stream, route, reason, since, last)
+    settings = load_settings()
+    kafka = ConfluentKafka(settings.kafka)
+    topic = kafka.offsets(spec.dead_letter_topic)
+    summary = Summary(spec.topic_name, kafka.offsets(spec.topic_name), limit)
+    with _progress("dead letters") as progress:
+        for batch in letters(settings.kafka, spec.dead_letter_topic, selection.span(topic), selection, progress):
+            summary.add(batch)
+    shares = selection.since is None and last is None  # of a part of the letters it would say nothing
+    if as_json:
+        typer.echo(json.dumps(summary_json(spec.dead_letter_topic, summary, shares), indent=1, ensure_ascii=False))
+    else:
+        print_summary(spec.dead_letter_topic, topic.span, summary, shares, payload)
+
+
+def replay(
+    stream: Stream,
+    route: Route = None,
+    reason: Reason = None,
+    since: Since = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be sent, and send nothing.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait and tell what became of the events.")] = False,
+    same_plan: Annotated[
+        bool, typer.Option("--same-plan", help="Also letters that died under the plan that runs now.")
+    ] = False,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="Go on although a replay topic lost records: events may come twice.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Give dead letters to their own route again, after a fix; the stream's other routes see nothing of it.
+
+    For example: mend the schema in the stream's YAML, `keystone apply playback.warehouse`, then
+    `keystone dlq replay playback --reason wrong_type --wait`. Each event is given once, however often this is run; one
+    that dies again is a new letter and can be replayed after the next fix.
+    """
+    from keystone_platform.control.replay_targets import replayable
+    from keystone_platform.dead_letters.replay import Replay, ReplayTarget
+    from keystone_platform.gateways.kafka import ConfluentKafka
+    from keystone_platform.gateways.ledger import SqlLedger
+
+    loaded = _stream(stream)
+    selection = _selection(stream, route, reason, since, None)
+    settings = load_settings()
+    deployed = replayable(SqlLedger(settings.ledger_url), loaded, [selection.route] if selection.route else [])
+    replays = Replay(
+        kafka=settings.kafka,
+        gateway=ConfluentKafka(settings.kafka),
+        stream=stream,
+        topic=loaded.spec.dead_letter_topic,
+        targets={
+            name: ReplayTarget(name, last.plan.source.topics[-1], last.plan.digest) for name, last in deployed.items()
+        },
+        same_plan=same_plan,
+        lost=lost,
+    )
+    with _progress("dead letters") as progress:
+        verdict = replays.preview(selection, progress) if dry_run else replays.run(selection, progress)
+    ends = _await_ends(settings, deployed, verdict) if wait and not dry_run else {}
+    if as_json:
+        typer.echo(json.dumps(verdict_json(verdict, ends, dry_run), indent=1))
+    else:
+        print_verdict(verdict, ends, dry_run)
+    if any(end.lost for end in ends.values()):
+        raise typer.Exit(1)
+
+
+def _stream(name: str) -> LoadedStream:
+    """Return the declared stream; what is wrong in others' files keeps nobody from it."""
+    from keystone_platform.spec.loader import load_streams_leniently
+
+    return load_streams_leniently(streams_folder(os.environ)).stream(name)
+
+
+def _selection(stream: str, route: str | None, reason: str | None, since: str | None, last: int | None) -> Selection:
+    from keystone_platform.dead_letters.scan import Selection
+
+    whole = None if route is None else route if route.startswith(f"{stream}.") else f"{stream}.{route}"
+    return Selection(route=whole, code=reason, since=None if since is None else _time(since), last=last)
+
+
+def _time(text: str) -> datetime:
+    ago = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    try:
+        if ago:
+            return SystemClock().now() - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        time = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        message = f"{text!r} is no time"
+        raise InvalidSpec(message, mend="Write 2026-11-01T10:00:00Z, or how long ago: 30m, 2h, 7d.") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """Tell on stderr how far a long reading has come."""
+    from keystone_platform.demo.progress import PLAIN_EVERY_S
+    from keystone_platform.demo.progress import Progress as Line
+
+    clock = SystemClock()
+    started = clock.now().timestamp()
+    with Line(Console(stderr=True), clock) as line:
+
+        def tell(read: int, total: int) -> None:
+            if clock.now().timestamp() - started >= PLAIN_EVERY_S:
+                line.show(f"{read:,} of {total:,} {what} read")
+
+        yield tell
+
+
+def _await_ends(
+    settings: Settings, deployed: Mapping[str, Deployment], verdict: ReplayVerdict
+) -> dict[str, RouteTruth]:
+    """Return by route what became of the events that were sent; waits for them."""
+    from keystone_platform.dead_letters.ends import await_ends
+    from keystone_platform.demo.progress import Progress as Line
+
+    ends = {}
+    clock = SystemClock()
+    for route, counts in verdict.routes.items():
+        if counts.sent:
+            plan = deployed[route].plan
+            with Line(Console(stderr=True), clock) as line:
+                tell = partial(_tell_missing, line, route)
+                ends[route] = await_ends(settings, plan, verdict.begin[plan.source.topics[-1]], clock, tell)
+    return ends
+
+
+def _tell_missing(line: Line, route: str, missing: int) -> None:
+    line.show(f"{route}: {missing:,} events on their way")
