@@ -42,7 +42,7 @@ CREATE TEMPORARY TABLE `_source` (
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
   'connector' = 'kafka',
-  'topic' = 'playback',
+  'topic' = 'playback;playback.replay.warehouse',
   'properties.bootstrap.servers' = 'broker:9092',
   'properties.group.id' = 'keystone.playback.kafka',
   'properties.isolation.level' = 'read_committed',
@@ -132,7 +132,7 @@ SELECT
     'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
     'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
     'ks_dlq_route', ENCODE('playback.kafka', 'UTF-8'),
-    'ks_dlq_digest', ENCODE('f677ff415f4dd7c3cfb0e87ce297c8a5dc0ffc66b163cdbb0e26a17405631ca7', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('8cb2470b8a110d0d8144dcbf428d2315ceac0b551b49c24c050b50e008158dc9', 'UTF-8'),
     'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
     'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
     'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),
