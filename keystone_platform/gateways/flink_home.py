@@ -165,11 +165,10 @@ def object_store_configuration(s3: S3Settings) -> dict[str, object]:
     """Return the Flink options by which the checkpoint filesystem reaches the object store."""
     return {
         "s3.endpoint": s3.endpoint,
-        "s3.path.style.access": s3.path_style,
+        "s3.path-style-access": s3.path_style,
         "s3.access-key": s3.access_key_id,
         "s3.secret-key": s3.secret_access_key,
-        # flink-s3-fs-hadoop hands s3.* on as fs.s3a.*; without a region its SDK asks the endpoint's name for one
-        "s3.endpoint.region": s3.region,
+        "s3.region": s3.region,
     }
 
 

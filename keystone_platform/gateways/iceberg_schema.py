@@ -49,6 +49,8 @@ TABLE_PROPERTIES = {
     # a router commits every few seconds: without these two, metadata files pile up forever
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
+    # a quiet stream commits nothing; the default is a commit without files every tenth checkpoint
+    "flink.max-continuous-empty-commits": str(2**31 - 1),
     "write.metadata.metrics.default": "truncate(16)",
     "history.expire.max-snapshot-age-ms": str(24 * 60 * 60 * 1000),
     "history.expire.min-snapshots-to-keep": "50",

@@ -12,6 +12,7 @@ from keystone_platform.gateways.flink_home import jars_of, write_private
 from keystone_platform.settings import S3Settings
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.java import Java
+from keystone_platform.stack.s3_requests import LOG_BYTES, LOG_NAME, LOGBACK
 from keystone_platform.stack.server import S3, Server
 from keystone_platform.stack.state import Ports
 
@@ -19,9 +20,9 @@ _LOGBACK = """\
 <configuration>
   <appender name="STDERR" class="ch.qos.logback.core.ConsoleAppender">
     <target>System.err</target>
-    <encoder><pattern>%d{yyyy-MM-dd HH:mm:ss.SSS} %-5level %logger{36} - %msg%n</pattern></encoder>
+    <encoder><pattern>%d{{yyyy-MM-dd HH:mm:ss.SSS}} %-5level %logger{{36}} - %msg%n</pattern></encoder>
   </appender>
-  <root level="WARN"><appender-ref ref="STDERR"/></root>
+{requests}  <root level="WARN"><appender-ref ref="STDERR"/></root>
 </configuration>
 """
 
@@ -78,7 +79,9 @@ def prepare_s3(home: Home, s3: S3Settings, jars: Path) -> None:
         "jclouds.filesystem.basedir": data,
     }
     write_private(folder / "s3proxy.properties", "".join(f"{key}={value}\n" for key, value in properties.items()))
-    write_private(folder / "logback.xml", _LOGBACK)
+    log = home.log(LOG_NAME)
+    requests = LOGBACK.format(log=log, rolled=log.with_name(f"{log.stem}.%i{log.suffix}"), bytes=LOG_BYTES)
+    write_private(folder / "logback.xml", _LOGBACK.format(requests=requests))
 
 
 def _unready(s3: S3Settings) -> str | None:
