@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from keystone_platform import envelope
+from keystone_platform.audit.columns import column_sql, field_sql, quoted
 from keystone_platform.audit.decode import Decoder
 from keystone_platform.audit.parse import Dead
 from keystone_platform.audit.records import Record, header_text
@@ -40,13 +41,13 @@ class PassedOn:
     def __init__(self, plan: RouterPlan, target: KafkaTarget) -> None:
         fields = tuple(Field(column.name, column.type) for column in plan.columns)
         self._decoder = Decoder(fields) if fields else None
-        selected = ", ".join(f"{_name(column.name)}: {_name(*column.path)}" for column in plan.columns)
-        landed = ", ".join(f"{_name(field.name)}: {_name(field.name)}" for field in fields)
+        selected = ", ".join(f"{quoted(column.name)}: {column_sql(column)}" for column in plan.columns)
+        landed = ", ".join(f"{quoted(field.name)}: {quoted(field.name)}" for field in fields)
         key = "_key"
         if target.key == "none":
             key = "NULL::BLOB"
         elif target.key_path:
-            key = f"encode({_name(*target.key_path)}::VARCHAR)"
+            key = f"encode({field_sql(*target.key_path)}::VARCHAR)"
         payload, document = (f"{{{selected}}}", f"{{{landed}}}") if fields else ("_value", "_value")
         self.expected = f"hash({key}, _timestamp, _headers, {payload})"
         self.found = f"CASE WHEN _readable THEN hash(_key, _timestamp, _headers, {document}) END"
@@ -83,7 +84,3 @@ def _headers(record: Record) -> bytes:
     """Return the headers that a route passes on, as bytes that are equal iff they are: those that have a value."""
     kept = sorted((name, value) for name, value in record.headers.items() if value is not None)
     return repr(kept).encode()
-
-
-def _name(*parts: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

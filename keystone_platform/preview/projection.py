@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, OutputColumn, RouterPlan, WarehouseTarget
+from keystone_platform.audit.columns import column_sql, quoted
+from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, RouterPlan, WarehouseTarget
 
 _METADATA_TYPES = {"_time": "timestamp", "_partition": "int", "_offset": "bigint"}
 
@@ -24,20 +25,9 @@ class SinkColumn:
 
 def sink_columns(plan: RouterPlan) -> tuple[SinkColumn, ...]:
     """Return the sink's columns in its order; none where events go on untouched."""
-    selected = tuple(SinkColumn(item.name, str(item.type), _expression(item)) for item in plan.columns)
+    selected = tuple(SinkColumn(item.name, str(item.type), column_sql(item)) for item in plan.columns)
     if not isinstance(plan.target, WarehouseTarget):
         return selected
     raw = (SinkColumn(RAW_COLUMN, "bytes", quoted(RAW_COLUMN)),) if plan.source.raw else ()
     metadata = (SinkColumn(name, _METADATA_TYPES.get(name, "string"), quoted(name)) for name in METADATA_COLUMNS)
     return (*raw, *selected, *metadata)
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _expression(column: OutputColumn) -> str:
-    # parentheses: `"a"."b"` could as well be column b of a table a
-    first, *rest = map(quoted, column.path)
-    return ".".join([f"({first})", *rest])

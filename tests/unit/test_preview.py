@@ -72,6 +72,12 @@ def test_rows_are_the_newest_as_they_would_land() -> None:
     assert found.rows[1]["n"] == 8
 
 
+def test_computed_columns_are_computed() -> None:
+    route = ROUTE | {"select": ["n", {"size": "abs(n)"}, {"os": "coalesce(device.os, 'none')"}]}
+    found = previewed([{"n": 6, "device": {"os": "ios"}}, {"n": 7}], route)
+    assert [(row["n"], row["size"], row["os"]) for row in found.rows] == [(7, 7, "none"), (6, 6, "ios")]
+
+
 def test_columns_that_tell_nothing_are_named() -> None:
     found = previewed([{"n": n, "device": {"type": "tv"}} for n in range(10)])
     assert (found.always_null, found.constant) == (("spare",), ("kind",))
