@@ -11,7 +11,7 @@ JAVA_SOURCES := $(shell find flink_jobs/jvm/*/src -type f)
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(VENV)/.installed $(JARS)/.fetched ## Make .venv and fetch the jars into .jars (idempotent)
@@ -68,3 +68,7 @@ bench: setup ## Measure the main job's figures; SETUP=1 adds cold set-up, JSON=1
 .PHONY: bench-router
 bench-router: setup ## Routes beside hand-written Flink SQL, on real servers (about 25 min); SHAPE=text, JSON=1
 	@$(BIN)/python -m bench.router $(if $(SHAPE),--shape "$(SHAPE)") $(if $(JSON),--json)
+
+.PHONY: s3-cost
+s3-cost: setup ## Count for a minute what the running stack asks of S3, and what that would cost there; FOR=seconds
+	@$(BIN)/keystone s3-requests $(if $(FOR),--seconds $(FOR))

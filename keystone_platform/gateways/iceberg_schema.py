@@ -49,6 +49,8 @@ TABLE_PROPERTIES = {
     # a router commits every few seconds: without these two, metadata files pile up forever
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
+    # each commit adds a manifest, and readers open them all: the default waits for 100
+    "commit.manifest.min-count-to-merge": "20",
     # a quiet stream commits nothing; the default is a commit without files every tenth checkpoint
     "flink.max-continuous-empty-commits": str(2**31 - 1),
     "write.metadata.metrics.default": "truncate(16)",
