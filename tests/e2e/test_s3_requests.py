@@ -76,7 +76,7 @@ def test_a_commit_costs_five_puts_and_no_list_and_its_data_has_an_entropy_prefix
     commits = commits_written(found)
     assert commits >= 2
     data, metadata = operations(found, Kind.TABLE_DATA), operations(found, Kind.TABLE_METADATA)
-    assert data[Operation.PUT] == commits  # parallelism 1, one hour open: one file
+    assert commits <= data[Operation.PUT] <= commits + 1  # parallelism 1: one file, and one more where an hour begins
     # the writers' list of files, the manifest, the list of manifests, the table's metadata
     assert metadata[Operation.PUT] == 4 * commits
     assert not {Operation.LIST, Operation.MULTIPART} & (set(data) | set(metadata))
