@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES
+from keystone_platform.gateways.kafka import ANY_TIMESTAMP, MAX_MESSAGE_BYTES
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 
 DEAD_LETTER_PARTITIONS = 1
@@ -25,7 +25,7 @@ REPLAY_TOPIC: Mapping[str, str] = MappingProxyType(
         # is also how one knows what was replayed
         "retention.ms": _FOREVER,
         "retention.bytes": _FOREVER,
-        "message.timestamp.after.max.ms": str(2**63 - 1),
+        **ANY_TIMESTAMP,
     }
 )
 """Configuration of a replay topic."""
@@ -51,7 +51,7 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
             gateways.lake.ensure_table(plan)
         case KafkaTarget(topic=topic):
             check_topic(gateways, plan)
-            gateways.kafka.ensure_topic(topic, partitions)
+            gateways.kafka.ensure_topic(topic, partitions, ANY_TIMESTAMP)
 
 
 def check_topic(gateways: Gateways, plan: RouterPlan) -> None:

@@ -20,6 +20,9 @@ MAX_MESSAGE_BYTES = 10 * 1024 * 1024 + 64 * 1024
 TOPIC_DEFAULTS: Mapping[str, str] = MappingProxyType({"max.message.bytes": str(MAX_MESSAGE_BYTES)})
 """Configuration of a topic that Keystone creates, where the caller says nothing else."""
 
+ANY_TIMESTAMP: Mapping[str, str] = MappingProxyType({"message.timestamp.after.max.ms": str(2**63 - 1)})
+"""Of topics that routers write: a timestamp that the source topic took must not be refused there, again and again."""
+
 REQUEST_TIMEOUT_S = 10.0
 """How long one request may take, the first connection included."""
 

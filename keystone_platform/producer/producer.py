@@ -8,7 +8,7 @@ import socket
 import threading
 import time as clock
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -54,6 +54,14 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,20}")
 _LOGGER = logging.getLogger("keystone.producer")
 """Where librdkafka's messages go; a service that sets no handler hears nothing."""
 _LOGGER.addHandler(logging.NullHandler())
+
+OLDEST = timedelta(days=4)
+NEWEST = timedelta(minutes=30)
+"""How long ago and how far ahead an event's time may be to become its record's timestamp.
+
+Kafka deletes by timestamp: a record that is older than the topic's retention (7 days unless set otherwise) is gone in
+minutes, before a router has read it. One that is more than an hour ahead is refused, with its whole batch.
+"""
 
 _POLL_S = 0.1
 _FLUSH_STEP_S = 0.005
@@ -107,7 +115,8 @@ class KeystoneProducer:
         """Hand an event over and return its guid at once; what becomes of it is in `counts`.
 
         Never waits for Kafka: an event that does not fit into the buffer is dropped and counted. The payload is sent
-        byte for byte; `time` (default: now) is when the event happened, and the record's Kafka timestamp.
+        byte for byte; `time` (default: now) is when the event happened, and the record's Kafka timestamp. An event from
+        before OLDEST or after NEWEST gets the present as its timestamp; its header `ce_time` is right all the same.
 
         Raises:
             ValueError: `time` has no zone, or an extension's name is not of [a-z0-9]{1,20}.
@@ -128,7 +137,7 @@ class KeystoneProducer:
             self._account.drop(DropReason.CLOSED)
             return guid
         topic = self._topics.get(stream, stream)
-        millis = round(now.timestamp() * 1000)
+        millis = round((now if time is None else _timestamp(now, datetime.now(UTC))).timestamp() * 1000)
         try:
             self._producer.produce(
                 topic, value=payload, key=key, headers=headers, timestamp=millis, on_delivery=self._delivered
@@ -188,6 +197,10 @@ def _utc(time: datetime) -> datetime:
         message = "time has no zone: pass datetime.now(UTC) or another aware value"
         raise ValueError(message)
     return time.astimezone(UTC)
+
+
+def _timestamp(happened: datetime, now: datetime) -> datetime:
+    return happened if -OLDEST <= happened - now <= NEWEST else now
 
 
 def _extension_header(name: str) -> str:

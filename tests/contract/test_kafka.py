@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from assets.compaction.rewrite import write_files
 from keystone_platform.audit.records import Record, read_records
 from keystone_platform.audit.truth import RouteAudit, audit_route
-from keystone_platform.envelope import CE_ID, DLQ_OFFSET, DLQ_PARTITION, DLQ_ROUTE, DLQ_TOPIC, REPLAY_SOURCE
+from keystone_platform.envelope import CE_ID, CE_TIME, DLQ_OFFSET, DLQ_PARTITION, DLQ_ROUTE, DLQ_TOPIC, REPLAY_SOURCE
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
@@ -31,7 +31,7 @@ from tests.contract.lake_tables import TEN, local_settings, rows
 
 pytestmark = pytest.mark.stack
 
-WHEN = datetime(2026, 11, 1, 10, 0, 0, 250_000, tzinfo=UTC)
+WHEN = datetime.now(UTC).replace(microsecond=250_000) - timedelta(hours=3)
 
 
 @pytest.fixture
@@ -94,11 +94,28 @@ def test_payload_headers_key_and_time_arrive_as_sent(kafka_properties: Mapping[s
     assert dict(message.headers() or ()) == {
         "ce_specversion": b"1.0",
         "ce_id": guid.encode(),
-        "ce_time": b"2026-11-01T10:00:00.250000Z",
+        "ce_time": WHEN.strftime("%Y-%m-%dT%H:%M:%S.250000Z").encode(),
         "ce_source": b"h1/player",
         "ce_type": b"playback",
         "ce_traceid": b"abc",
     }
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2020, 9999])
+def test_an_event_from_long_ago_or_the_future_is_kept_and_harms_no_other(
+    kafka_properties: Mapping[str, str], topic: str, year: int
+) -> None:
+    begun = datetime.now(UTC)
+    with KeystoneProducer(kafka_properties, "test", topics={"s": topic}) as producer:
+        producer.send("s", b"before")
+        producer.send("s", b"odd", time=datetime(year, 12, 31, 23, 59, 59, tzinfo=UTC))
+        producer.send("s", b"after")
+        assert producer.close(60) == Counts(attempted=3, acknowledged=3, dropped={})
+    arrived = {record.value: record for record in everything(kafka_properties, topic)}
+    assert arrived.keys() == {b"before", b"odd", b"after"}
+    assert arrived[b"odd"].headers[CE_TIME] == b"%04d-12-31T23:59:59Z" % year
+    # by an older timestamp Kafka would delete it at its next look, in minutes; one of the future would stay forever
+    assert (arrived[b"odd"].timestamp_ms or 0) >= int(begun.timestamp() * 1000)
 
 
 def test_every_acknowledged_event_is_in_the_topic_once(kafka_properties: Mapping[str, str], topic: str) -> None:

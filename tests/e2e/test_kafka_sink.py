@@ -23,6 +23,8 @@ pytestmark = pytest.mark.stack
 
 STREAM = "onward"
 EVENTS = 10_000
+FIRST_MS = int(time.time() * 1000) - 3_600_000
+"""Timestamp of the first event; Kafka deletes what is older than its retention."""
 
 STREAM_YAML = """\
 stream: onward
@@ -70,7 +72,7 @@ def send(platform: Platform, numbers: range) -> None:
         if number % 5:
             headers += [(envelope.CE_ID, f"guid-{number}".encode()), ("trace", b"\xfe")]
         key = None if number % 3 == 0 else b"key-%d" % (number % 7)
-        producer.produce(STREAM, value=payload(number), key=key, headers=headers, timestamp=1_700_000_000_000 + number)
+        producer.produce(STREAM, value=payload(number), key=key, headers=headers, timestamp=FIRST_MS + number)
         producer.poll(0)
         if number % 1_000 == 999:
             assert producer.flush(60) == 0
