@@ -81,7 +81,7 @@ class _Evaluation:
     def add(self, records: Sequence[Record]) -> None:
         for record in records:
             if (event := parsed_object(record.value)) is not None:
-                self._profile.add(event, self._place(record))
+                self._profile.add(event, self._events.place_of(record))
         self._session.register("batch", self._with_metadata(records))
         self._session.execute(
             f"CREATE OR REPLACE TEMP TABLE judged AS SELECT *, {self._judge.fate} AS _fate,"
@@ -106,6 +106,7 @@ class _Evaluation:
             plan=self._plan,
             place=self._events.place,
             missing=self._events.missing,
+            is_file=self._events.is_file,
             partitions=self._events.partitions,
             counts=Counts(*counts),
             first_time=times[0],
@@ -118,9 +119,6 @@ class _Evaluation:
             payloads=Payloads(*payloads),
         )
 
-    def _place(self, record: Record) -> str:
-        return f"{self._events.place}-{record.partition}@{record.offset}"
-
     def _with_metadata(self, records: Sequence[Record]) -> pa.Table:
         """Add what a sink's rows carry beside the event's own fields, and what is counted."""
         sources = [(header_text(record, envelope.CE_SOURCE) or "").split("/") for record in records]
@@ -131,7 +129,7 @@ class _Evaluation:
             "_host": pa.array([source[0] or None for source in sources], pa.string()),
             "_app": pa.array([source[1] if len(source) > 1 else None for source in sources], pa.string()),
             "_topic": pa.array([self._plan.source.topic] * len(records), pa.string()),
-            "_place": pa.array(map(self._place, records), pa.string()),
+            "_place": pa.array(map(self._events.place_of, records), pa.string()),
             "_size": pa.array([None if each.value is None else len(each.value) for each in records], pa.int64()),
             "_has_headers": pa.array([envelope.CE_ID in record.headers for record in records], pa.bool_()),
         }
@@ -157,7 +155,7 @@ class _Evaluation:
         """Keep the newest records as they go on: a sink without columns gets them untouched."""
         kept = set(self._session.execute(f"SELECT _place FROM judged WHERE _fate = '{Fate.KEPT}'").fetchall())
         for record in records:
-            if (self._place(record),) in kept:
+            if (self._events.place_of(record),) in kept:
                 self._newest.append(((record.timestamp_ms or 0, record.offset), _untouched(record)))
 
     def _seen_columns(self) -> tuple[ColumnSeen, ...]:

@@ -24,12 +24,19 @@ class Events:
         place: topic or file, as people know it.
         missing: there is no such topic.
         partitions: how many partitions are looked at.
+        is_file: they are lines of a file, which have no headers and no time.
     """
 
     place: str
     batches: Iterator[Sequence[Record]]
     missing: bool = False
     partitions: int = 1
+    is_file: bool = False
+
+    def place_of(self, record: Record) -> str:
+        """Return where one of them is: `topic-partition@offset`, or `file:line`."""
+        within = f":{record.offset}" if self.is_file else f"-{record.partition}@{record.offset}"
+        return f"{self.place}{within}"
 
 
 def newest_events(
@@ -79,7 +86,7 @@ def events_of_file(file: Path, last: int) -> Events:
     except OSError as error:
         message = f"can't be read: {error.strerror}"
         raise InvalidSpec(message, mend="Name a file with one JSON object a line.", file=str(file)) from error
-    return Events(str(file), _lines(file, first=max(1, total - last + 1)))
+    return Events(str(file), _lines(file, first=max(1, total - last + 1)), is_file=True)
 
 
 def _lines(file: Path, first: int) -> Iterator[Sequence[Record]]:

@@ -38,7 +38,7 @@ class DeadEvents:
 
     Attributes:
         reason: `code`, or `code: field`, as docs/event-format.md lists them.
-        example: place of one of them, `topic-partition@offset`.
+        example: place of one of them, `topic-partition@offset` or `file:line`.
     """
 
     reason: str
@@ -77,6 +77,7 @@ class Preview:
     Attributes:
         place: the topic or file that was read.
         missing: there is no such topic.
+        is_file: the events are lines of a file.
         dead_reasons: the most frequent first.
         columns: of the sink, in its order; none where events go on untouched.
         rows: the newest that the sink would get, the newest first: values by column, or a record's parts.
@@ -85,6 +86,7 @@ class Preview:
     plan: RouterPlan
     place: str
     missing: bool
+    is_file: bool
     partitions: int
     counts: Counts
     first_time: datetime | None

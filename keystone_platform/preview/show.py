@@ -44,7 +44,7 @@ def _parts(preview: Preview) -> Iterator[RenderableType]:
     yield from (Text(""), *_schema(preview.differences, preview.declares_schema))
     sizes = preview.payloads
     yield Text(f"payload: median {_size(sizes.median)}, largest {_size(sizes.max)} ({sizes.max_at})")
-    if counts.without_headers:
+    if counts.without_headers and not preview.is_file:
         yield Text(f"{counts.without_headers:,} events have no CloudEvents headers: no _guid, _host, _app")
 
 

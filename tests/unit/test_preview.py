@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from keystone_platform.audit.records import Record
+from keystone_platform.cli import app
 from keystone_platform.envelope import CE_ID, CE_SOURCE
+from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.plan.plan_router import plan_router
 from keystone_platform.preview.evaluate import preview_route
@@ -185,25 +185,24 @@ def test_a_file_has_an_event_a_line_and_only_the_last_are_read(tmp_path: Path) -
     assert [(record.offset, record.value) for record in records] == [(2, b'{"n": 2}'), (3, b""), (4, b'{"n": 3}')]
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str) -> Result:
     (folder / "plays.yaml").write_text(STREAM)
-    command = [str(Path(sys.executable).with_name("keystone")), "preview", *arguments, "--streams", str(folder)]
-    environment = {**os.environ, "KEYSTONE_HOME": str(folder / "home"), "KEYSTONE_SETTINGS": ""}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return CliRunner().invoke(app, ["preview", *arguments, "--streams", str(folder)])
 
 
 def test_a_file_that_was_never_applied_is_previewed_without_any_server(tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     events.write_text('{"n": 7, "new\\u001b[31m": 1}\n{"n": 1}\n{"n": "7"}\n')
     ran = run(tmp_path, "plays.warehouse", "--from-file", str(events))
-    assert ran.returncode == 0, ran.stderr
+    assert ran.exit_code == 0, ran.output
     assert "wrong_type: n" in ran.stdout
     assert "\x1b" not in ran.stdout  # what events hold must not steer a terminal
     document = json.loads(run(tmp_path, "plays.warehouse", "--json", "--from-file", str(events)).stdout)
     assert (document["kept"], document["filtered"], document["dead"]) == (1, 1, 1)
+    assert document["dead_reasons"] == [{"reason": "wrong_type: n", "events": 1, "example": f"{events}:3"}]
 
 
 def test_a_route_that_nobody_declares_is_an_error_that_names_close_ones(tmp_path: Path) -> None:
     ran = run(tmp_path, "plays.warehous", "--from-file", "events.ndjson")
-    assert ran.returncode == 1
-    assert "plays.warehouse" in ran.stderr
+    assert isinstance(ran.exception, InvalidSpec)
+    assert "plays.warehouse" in str(ran.exception)
