@@ -38,7 +38,7 @@ class Source:
     def shown(self, node: exp.Expr) -> str:
         """Quote the node as the user wrote it."""
         places = [each.meta for each in node.walk() if "start" in each.meta]
-        text = node.sql()
+        text = node.key
         if places:
             start, end = min(place["start"] for place in places), max(place["end"] for place in places) + 1
             text = self.text[start:end]

@@ -15,20 +15,22 @@ MAX_CHARACTERS = 8_000
 MAX_TOKENS = 2_500
 """A list of a thousand values fits."""
 MAX_DEPTH = 32
-"""Parentheses within parentheses, and signs or `not` in a row."""
+"""Parentheses and cases within each other, and signs or `not` in a row."""
 
 _NEVER = {
     TokenType.L_BRACKET,
     TokenType.L_BRACE,
     TokenType.SEMICOLON,
-    TokenType.CASE,
     TokenType.SELECT,
+    TokenType.DCOLON,
 }
 """Refused before anything is parsed: what could nest without parentheses, or end the condition."""
 
+_NESTING = {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1, TokenType.CASE: 1, TokenType.END: -1}
+
 LANGUAGE = (
-    "A filter is made of = <> < <= > >=, and, or, not, in, like, is null, between, lower(), upper(), length(), abs(), "
-    "coalesce(), fields, 'text', numbers, true, false, date '…' and timestamp '…'; see docs/streams.md."
+    "Fields, 'text', numbers, true, false, date '…', timestamp '…', = <> < <= > >=, and, or, not, in, like, between, "
+    "is null, + - * / %, ||, case, cast, interval and the functions of docs/filters.md."
 )
 
 
@@ -63,7 +65,9 @@ def tokens_of(text: str) -> Sequence[Token]:
     if len(tokens) > MAX_TOKENS:
         what = f"{len(tokens)} words and signs, more than {MAX_TOKENS}"
         raise InvalidSpec(what, mend="Filter by a field that says the same shorter.", field="filter")
-    for token in tokens:
+    for token, before in zip(tokens, [None, *tokens], strict=False):
+        if before is not None and token.token_type is before.token_type is TokenType.STRING:
+            raise wrong(text, token.start, "a text right after another one", "Write a comma, or || to join them.")
         if token.comments:
             raise wrong(text, token.start, "a comment", "Remove it; comments belong into the YAML, behind #.")
         if token.token_type in _NEVER:
@@ -85,7 +89,7 @@ def _check_characters(text: str) -> None:
 def _check_depth(text: str, tokens: Sequence[Token]) -> None:
     depth = run = 0
     for token in tokens:
-        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        depth += _NESTING.get(token.token_type, 0)
         is_prefix = token.token_type in (TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE)
         run = run + 1 if is_prefix else 0
         if depth + run > MAX_DEPTH:

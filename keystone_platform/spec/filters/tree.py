@@ -1,4 +1,4 @@
-"""The typed tree of a filter: the only thing that is ever rendered to an engine's SQL.
+"""The typed tree of a filter or a computed value: the only thing that is ever rendered to an engine's SQL.
 
 Every node's type is known and every conversion is a node (`Widen`), so that no engine has to guess one.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from keystone_platform.spec.filters.pattern import Pattern
 from keystone_platform.spec.types import FieldType, Scalar
 
 
@@ -37,6 +38,37 @@ class Function(StrEnum):
     """Of whole numbers a bigint; null for the smallest bigint, whose absolute value is none."""
     COALESCE = "coalesce"
     """The first argument that is not null."""
+    TRIM = "trim"
+    """Without the spaces (U+0020) at both ends; LTRIM at the front, RTRIM at the end."""
+    LTRIM = "ltrim"
+    RTRIM = "rtrim"
+    SUBSTRING = "substring"
+    """From a code point, the first is 1, on; so many of them where a third argument says so. Both are literals."""
+    CONCAT = "concat"
+    """One text after the other; null when one is null."""
+    STARTS_WITH = "starts_with"
+    ENDS_WITH = "ends_with"
+    CONTAINS = "contains"
+    """Whether the second text is in the first one; the empty text is in each."""
+    HAS = "has"
+    """Whether an array has an element that equals the second argument, which is not null; null elements equal none."""
+    SIZE = "size"
+    """How many elements an array has, nulls included."""
+    FLOOR = "floor"
+    CEIL = "ceil"
+    ROUND = "round"
+    """To the nearest whole number, halves away from zero, never -0.0."""
+
+
+class MathOperator(StrEnum):
+    """Arithmetic, as both engines write it but for MODULO."""
+
+    ADD = "+"
+    SUBTRACT = "-"
+    MULTIPLY = "*"
+    DIVIDE = "/"
+    MODULO = "%"
+    """The remainder, with the sign of the left side."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +81,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Literal:
-    """A value. A timestamp's is in UTC; a number's is int for INT and BIGINT, float for FLOAT and DOUBLE."""
+    """A value, or null. A timestamp's is in UTC; a number's is int for INT and BIGINT, float for FLOAT and DOUBLE."""
 
-    value: str | bool | int | float | date | datetime
+    value: str | bool | int | float | date | datetime | None
     type: Scalar
 
 
@@ -64,8 +96,65 @@ class Widen:
 
 
 @dataclass(frozen=True)
+class Convert:
+    """A value in another type, which can hold it: what is around it sees to that. A fraction is cut off."""
+
+    operand: Expr
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class Math:
+    """Two numbers of the node's type, BIGINT or DOUBLE; the right side of DIVIDE and MODULO is never zero.
+
+    Where the result of BIGINTs may be beyond their range an `InRange` is around it, directly or around the sum that it
+    is part of: until then, only the remainder by 2^64 counts.
+    """
+
+    operator: MathOperator
+    left: Expr
+    right: Expr
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class InRange:
+    """The result of arithmetic; null where a BIGINT is not within ±9.2e18, a DOUBLE not finite."""
+
+    operand: Math
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A TIMESTAMP moved by seconds, a DATE by days; what is around it keeps it within the years 1 to 9999."""
+
+    operand: Expr
+    amount: int
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class Case:
+    """The value of the first condition that is true, else the default; all values have the node's type."""
+
+    branches: tuple[tuple[Expr, Expr], ...]
+    default: Expr
+    type: Scalar
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Whether the pattern is found in the text's first MAX_TEXT code points."""
+
+    operand: Expr
+    pattern: Pattern
+    type: Scalar = Scalar.BOOLEAN
+
+
+@dataclass(frozen=True)
 class Call:
-    """A function of arguments that have one common type."""
+    """A function."""
 
     function: Function
     arguments: tuple[Expr, ...]
@@ -132,7 +221,25 @@ class Or:
     type: Scalar = Scalar.BOOLEAN
 
 
-Expr = Column | Literal | Widen | Call | Comparison | In | Like | IsNull | Not | And | Or
+Expr = (
+    Column
+    | Literal
+    | Widen
+    | Convert
+    | Math
+    | InRange
+    | Shift
+    | Case
+    | Matches
+    | Call
+    | Comparison
+    | In
+    | Like
+    | IsNull
+    | Not
+    | And
+    | Or
+)
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:
@@ -140,11 +247,22 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     match expr:
         case Column() | Literal():
             return ()
-        case Widen(operand) | Like(operand) | IsNull(operand) | Not(operand):
+        case (
+            Widen(operand)
+            | Convert(operand)
+            | InRange(operand)
+            | Shift(operand)
+            | Matches(operand)
+            | Like(operand)
+            | IsNull(operand)
+            | Not(operand)
+        ):
             return (operand,)
+        case Case(branches, default):
+            return (*(part for branch in branches for part in branch), default)
         case Call(_, operands) | And(operands) | Or(operands):
             return operands
-        case Comparison(_, left, right):
+        case Comparison(_, left, right) | Math(_, left, right):
             return (left, right)
         case In(operand, values):
             return (operand, *values)

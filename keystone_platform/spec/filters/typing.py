@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from keystone_platform.spec.filters.tree import Expr, Literal, Widen
@@ -9,6 +10,7 @@ from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 
 WHOLE = (Scalar.INT, Scalar.BIGINT)
 NUMBERS = (*WHOLE, Scalar.FLOAT, Scalar.DOUBLE)
+TIMES = (Scalar.DATE, Scalar.TIMESTAMP)
 
 INT_RANGE = range(-(2**31), 2**31)
 BIGINT_RANGE = range(-(2**63), 2**63)
@@ -61,12 +63,25 @@ def common_type(left: FieldType, right: FieldType) -> Scalar:
     raise Mismatch(message, _mend({left, right}))
 
 
+def met(operands: Sequence[Expr]) -> tuple[tuple[Expr, ...], Scalar]:
+    """Bring the operands to their one common type; returns them and it.
+
+    Raises:
+        Mismatch: they have none.
+    """
+    type_ = common_type(operands[0].type, operands[0].type)
+    for operand in operands[1:]:
+        type_ = common_type(type_, operand.type)
+    return tuple(widened(operand, type_) for operand in operands), type_
+
+
 def widened(expr: Expr, type_: Scalar) -> Expr:
     """Return the expression in that type, which `common_type` gave."""
     if expr.type is type_:
         return expr
-    if isinstance(expr, Literal) and isinstance(expr.value, int):
-        return replace(expr, value=float(expr.value) if type_ is Scalar.DOUBLE else expr.value, type=type_)
+    if isinstance(expr, Literal) and isinstance(expr.value, int | None):
+        is_double = type_ is Scalar.DOUBLE and expr.value is not None
+        return replace(expr, value=float(expr.value or 0) if is_double else expr.value, type=type_)
     return Widen(expr, type_)
 
 

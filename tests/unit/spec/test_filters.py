@@ -46,21 +46,55 @@ REFUSED = {
     "length(a) = 1": (1, "takes text"),
     "abs(s) = 1": (1, "takes a number"),
     "coalesce(s) = 'x'": (1, "of one value"),
-    "a + 1 > 2": (1, "`a + 1` is not part of the filter language"),
-    "-a > 2": (2, "no arithmetic"),
-    "s || 'x' = 'y'": (1, "not part of the filter language"),
-    "cast(a as bigint) = 1": (6, "there are no casts"),
+    "s + 1 > 2": (1, "`+` takes numbers, and this is a string in `s + 1`"),
+    "-s = 'x'": (2, "takes numbers"),
+    "a / 0 > 1": (1, "a division by zero"),
+    "d % 2 = 1": (1, "whole numbers"),
+    "a || 'x' = 'y'": (1, "takes texts, and this is an int and a string"),
+    "try_cast(a as bigint) = 1": (10, "not part of the filter language"),
+    "cast(a as decimal(3, 2)) = 1": (6, "there is no such cast"),
+    "cast(s as date) = day": (6, "can't be cast"),
+    "cast(d as string) = 'x'": (6, "can't be cast"),
+    "ts > interval '1' hour": (1, "compared with a difference of two times"),
+    "ts - ts > 5": (1, "can be compared with an interval only"),
+    "ts + interval '1' month > ts": (1, "months differ in length"),
+    "ts + interval '1.5' hour > ts": (1, "an interval that is none"),
+    "ts + interval '1 02' day to hour > ts": (1, "an interval that is none"),
+    "day + interval '1' hour > day": (1, "moved by whole days"),
+    "a + interval '1' hour > a": (1, "an interval is added to a time"),
+    "ts > timestamp '9999-12-31' + interval '1' day": (16, "outside of the years"),
+    "interval '1' hour = interval '1' hour": (10, "difference of two times"),
+    "contains(tags, 5)": (1, "an array<string> holds no int"),
+    "contains(doubles, 5)": (1, "fractions are hardly ever equal"),
+    "contains(s, a)": (1, "takes texts"),
+    "tags = 'x'": (1, "an array has no value of its own"),
+    "tags[1] = 'x'": (5, "not part of the filter language"),
+    "substring(s, 0, 2) = 'x'": (11, "from 1"),
+    "substring(s, a) = 'x'": (11, "plain numbers"),
+    "round(d, 9) = 1": (1, "0 to 6"),
+    "regexp_like(s, comment)": (1, "a pattern in quotes"),
+    "regexp_like(s, 'a', 'i')": (1, "not part of the filter language"),
+    "regexp_like(s, '(')": (1, "a parenthesis that is not closed"),
+    "trim(both 'x' from s) = 'x'": (11, "not part of the filter language"),
+    "case when ok then 'x' else 1 end = 'x'": (11, "a string can't be compared with an int"),
+    "case when s then 1 end = 1": (11, "a condition is expected"),
+    "case when ok then null end = 1": (11, "all null"),
+    "case a when 'x' then 1 end = 1": (6, "can't be compared"),
+    "replace(s, 'a', 'b') = 'x'": (1, "not part of the filter language"),
+    "a::bigint = 1": (2, "`::` is not part"),
+    "now() > ts": (1, "not part of the filter language"),
+    "s in ('a' 'b')": (11, "right after another one"),
+    "a in (1 + 1)": (7, "values only"),
     "pg_sleep(1) = a": (1, "`pg_sleep(1)` is not part of the filter language"),
     "a = 1 -- always": (5, "a comment"),
     "a = 1 /* always */": (5, "a comment"),
     "a = 1; drop table x": (6, "`;` is not part"),
-    "a = case when ok then 1 end": (5, "`case` is not part"),
     "exists(select 1)": (8, "`select` is not part"),
     "s = {{x}}": (5, "not part of the filter language"),
     "device['type'] = 'x'": (7, "not part of the filter language"),
     "device.* is null": (1, "is no field"),
     "a = ?": (1, "not part of the filter language"),
-    "s = 'a' 'b'": (5, "not part of the filter language"),
+    "s = 'a' 'b'": (9, "right after another one"),
     "s = 'x": (5, "a quote that is not closed"),
     "a = 1 is null": (1, "an int can't be compared with a boolean"),
     "ts = current_timestamp": (1, "not part of the filter language"),
@@ -107,6 +141,13 @@ DEEP = {
     "calls": "coalesce(" * 40 + "a" + ", 1)" * 40 + " = 1",
     "is null in a row": "a" + " is null" * 500,
     "comparisons in a row": "ok" + " = ok" * 500,
+    "cases": "case when ok then " * 40 + "1" + " end" * 40 + " = 1",
+    "sums": "a" + " + a" * 100 + " = 1",
+    "products that may overflow": "big" + " * big" * 60 + " = 1",
+    "nullif of nullif": "nullif(" * 30 + "a" + ", 1)" * 30 + " = 1",
+    "casts in a row": "cast(" * 40 + "a" + " as bigint)" * 40 + " = 1",
+    "texts of gigabytes": "s" + " || s" * 50 + " = 'x'",
+    "patterns": " or ".join(["regexp_like(s, 'a[b-z]*c')"] * 20),
     "long": "a = 1 and " * 900 + "a = 1",
     "many values": "a in (" + ", ".join(["1"] * 1300) + ")",
 }
@@ -114,7 +155,7 @@ DEEP = {
 
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP.keys())
 def test_no_filter_overflows_the_stack_or_grows_without_bound(text: str) -> None:
-    with pytest.raises(InvalidSpec, match=r"deep|more than"):
+    with pytest.raises(InvalidSpec, match=r"deep|more than|too long together"):
         parse_filter(text, SCHEMA)
 
 
@@ -158,11 +199,36 @@ RENDERED = {
         "(\"ts\" < TIMESTAMPTZ '2026-01-01 00:00:00.000000+00')",
     ),
     "s like '_.%a%b_'": (r"REGEXP(`s`, '(?s)\A.\x{2E}(?>.*?a).*b.\z')", "(\"s\" LIKE '_.%a%b_')"),
+    "a + 1 > 2": ("((CAST(`a` AS BIGINT) + CAST(1 AS BIGINT)) > 2)", '((CAST("a" AS BIGINT) + CAST(1 AS BIGINT)) > 2)'),
+    "big + 1 > 2": (
+        "((CASE WHEN ABS((CAST(`big` AS DOUBLE) + CAST(1 AS DOUBLE))) < 9.2E+18"
+        " THEN (`big` + CAST(1 AS BIGINT)) END) > 2)",
+        '((CASE WHEN ABS((CAST("big" AS DOUBLE) + CAST(1 AS DOUBLE))) < 9.2E+18'
+        ' THEN TRY_CAST((CAST("big" AS HUGEINT) + CAST(1 AS HUGEINT)) AS BIGINT) END) > 2)',
+    ),
+    "d / a > 1": (
+        "((CASE WHEN ABS((`d` / (CASE WHEN (ABS(CAST(`a` AS DOUBLE)) <> 0.0E0) THEN CAST(`a` AS DOUBLE) ELSE CAST(NULL"
+        " AS DOUBLE) END))) <= 1.7976931348623157E308 THEN (`d` / (CASE WHEN (ABS(CAST(`a` AS DOUBLE)) <> 0.0E0) THEN"
+        " CAST(`a` AS DOUBLE) ELSE CAST(NULL AS DOUBLE) END)) END) > 1.0E0)",
+        None,
+    ),
+    "ts - interval '1' hour > timestamp '2026-01-01' - interval '30' minute": (
+        "((CASE WHEN (`ts` >= CAST(TIMESTAMP '0001-01-01 01:00:00.000000' AS TIMESTAMP_LTZ(6))) THEN (`ts` + -3600 *"
+        " INTERVAL '1' SECOND) ELSE CAST(NULL AS TIMESTAMP_LTZ(6)) END) >"
+        " CAST(TIMESTAMP '2025-12-31 23:30:00.000000' AS TIMESTAMP_LTZ(6)))",
+        None,
+    ),
+    "contains(tags, 'x')": ("ARRAY_CONTAINS(`tags`, 'x')", "list_contains(\"tags\", 'x')"),
+    "regexp_like(s, '^[a-z]+[0-9]$')": (
+        r"REGEXP(SUBSTRING(`s`, 1, 1000), '(?:\A[a-z]++[0-9]\z)')",
+        r"""regexp_matches(SUBSTRING("s", 1, 1000), '(?:\A[a-z]+[0-9]\z)')""",
+    ),
     "d in (0, 1)": ("((ABS(`d`) = 0.0E0) OR (`d` IN (1.0E0)))", '("d" IN (0.0E0, 1.0E0))'),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), RENDERED.items(), ids=RENDERED.keys())
-def test_a_filter_is_rendered_with_quoted_names_and_typed_values(text: str, expected: tuple[str, str]) -> None:
+def test_a_filter_is_rendered_with_quoted_names_and_typed_values(text: str, expected: tuple[str, str | None]) -> None:
     tree = parse_filter(text, SCHEMA)
-    assert (flink_sql(tree), duckdb_sql(tree)) == expected
+    assert flink_sql(tree) == expected[0]
+    assert expected[1] in (None, duckdb_sql(tree))
