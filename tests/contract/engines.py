@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -75,7 +76,7 @@ class Flink:
             check=False,
             timeout=500,
         )
-        assert ran.returncode == 0, ran.stderr[-6000:]
+        assert ran.returncode == 0, "\n".join(re.findall("^Caused by.*|^: .*", ran.stderr, re.MULTILINE)) or ran.stderr
         found: list[Answer] = json.loads(ran.stdout.splitlines()[-1])
         return found
 

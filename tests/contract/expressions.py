@@ -93,6 +93,7 @@ FRACTIONS = (
 )
 FRACTIONS += (-1e300, 1.7976931348623157e308, 4503599627370497.5, 2147483647.5, -2147483648.9, 123.456, 0.005, 1.005)
 DAYS = ("1970-01-01", "1969-12-31", "2026-02-28", "2024-02-29", "0001-01-01", "9999-12-31", "1582-10-10", "2026-11-22")
+LITERAL_DAYS = tuple(day for day in DAYS if day != "1582-10-10")
 CLOCKS = ("00:00:00Z", "23:59:59.999999Z", "12:34:56.123456Z", "00:00:00.000001Z")
 SEARCHES = ("contains", "starts_with", "ends_with")
 LIKES = ("%", "_", "a%", "%s%", "_😀_", "a_b", "", "%\\%", "us", "% ", "__%")
@@ -222,9 +223,9 @@ class Writer:
             case Scalar.FLOAT | Scalar.DOUBLE:
                 return repr(self._dice.choice(FRACTIONS))
             case Scalar.DATE:
-                return f"date '{self._dice.choice(DAYS)}'"
+                return f"date '{self._dice.choice(LITERAL_DAYS)}'"
             case Scalar.TIMESTAMP:
-                return f"timestamp '{self._dice.choice(DAYS)} {self._dice.choice(CLOCKS)}'"
+                return f"timestamp '{self._dice.choice(LITERAL_DAYS)} {self._dice.choice(CLOCKS)}'"
 
     def _choice(self, type_: Scalar, depth: int) -> str:
         one, other, condition = self.of(type_, depth), self.of(type_, depth), self.of(Scalar.BOOLEAN, depth)

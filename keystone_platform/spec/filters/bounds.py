@@ -13,7 +13,7 @@ from keystone_platform.spec.types import Scalar
 MAX_DEPTH = 64
 """Nodes from the root to a leaf; a chain of `and`, of `or` or of `||` counts once."""
 
-MAX_NODES = 4_000
+MAX_NODES = 2_500
 """Nodes as they are rendered."""
 
 MAX_TEXTS = 8

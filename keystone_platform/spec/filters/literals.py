@@ -40,20 +40,31 @@ def number(written: str) -> Literal:
 def day(text: str) -> Literal:
     """Return a date written as `2026-01-31`."""
     try:
-        return Literal(date.fromisoformat(_matched(_DATE, text)), Scalar.DATE)
+        found = date.fromisoformat(_matched(_DATE, text))
     except ValueError:
         message = f"'{text}' is no date"
         raise ValueError(message) from None
+    return Literal(_in_calendar(found), Scalar.DATE)
 
 
 def moment(text: str) -> Literal:
     """Return a point in time written as `2026-01-31 13:00:00`, UTC unless it ends in an offset."""
     try:
         local = datetime.fromisoformat(_matched(_TIMESTAMP, text))
-        return Literal(local.replace(tzinfo=local.tzinfo or UTC).astimezone(UTC), Scalar.TIMESTAMP)
+        found = local.replace(tzinfo=local.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         message = f"'{text}' is no point in time"
         raise ValueError(message) from None
+    _in_calendar(found.date())
+    return Literal(found, Scalar.TIMESTAMP)
+
+
+def _in_calendar(found: date) -> date:
+    """Refuse the ten days that the calendar reform of 1582 left out: Flink takes no literal of theirs."""
+    if date(1582, 10, 4) < found < date(1582, 10, 15):
+        message = f"'{found}' is a day that not every calendar has"
+        raise ValueError(message)
+    return found
 
 
 def _matched(form: re.Pattern[str], text: str) -> str:

@@ -100,6 +100,7 @@ REFUSED = {
     "ts = current_timestamp": (1, "not part of the filter language"),
     "a = 9223372036854775808": (5, "larger than a bigint"),
     "d = 1e999": (5, "larger than a double"),
+    "day = date '1582-10-10'": (12, "not every calendar"),
     "day = date '2026-02-30'": (12, "is no date"),
     "ts = timestamp '2026-01-01 25:00'": (16, "is no point in time"),
     "ts = timestamp '20260101'": (16, "is no point in time"),
