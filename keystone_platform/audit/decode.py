@@ -101,14 +101,9 @@ def _marked_field(field: Field, nulled: frozenset[str], path: str) -> Field:
 
 def _typed_field(value: Any, field: Field) -> Any:  # noqa: ANN401 - any JSON to any Arrow value
     try:
-        if isinstance(field.type, Array) and isinstance(value, list):
-            element = field.type.element
-            fields = (Field(f"[{index}]", element, field.on_type_error) for index in range(len(value)))
-            return [_typed_field(*each) for each in zip(value, fields, strict=True)]
         return _typed(value, field.type)
     except DeadEvent as dead:
-        is_its_own = not dead.path  # not that of a field within
-        if field.on_type_error is OnTypeError.NULL and is_its_own and dead.code in _TYPE_ERRORS:
+        if field.on_type_error is OnTypeError.NULL and dead.code in _TYPE_ERRORS:
             return None
         raise DeadEvent(dead.code, field.name, *dead.path) from dead
 
@@ -121,7 +116,9 @@ def _typed(value: Any, kind: FieldType) -> Any:  # noqa: ANN401 - any JSON to an
             raise DeadEvent(Reason.WRONG_TYPE)
         return _typed_object(value, kind)
     if isinstance(kind, Array):
-        raise DeadEvent(Reason.WRONG_TYPE)
+        if not isinstance(value, list):
+            raise DeadEvent(Reason.WRONG_TYPE)
+        return [_typed_field(element, Field(f"[{index}]", kind.element)) for index, element in enumerate(value)]
     if isinstance(value, Huge):
         value = _shortened(value.text)
     return _SCALARS[kind](value, kind)

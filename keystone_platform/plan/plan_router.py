@@ -183,7 +183,11 @@ def _null_on_type_error(stream: StreamSpec, read: tuple[Field, ...]) -> tuple[st
             policy = (said and said.on_type_error) or around
             policies[f"{prefix}{field.name}"] = policy
             if said and isinstance(said.type, Struct) and isinstance(field.type, Struct):
-                look(said.type, field.type.fields, f"{prefix}{field.name}.", policy)
+                inside = f"{prefix}{field.name}."
+                look(said.type, field.type.fields, inside, policy)
+                # an object that is listed becomes null for what is in it, too
+                if any(path.startswith(inside) and each is not policy for path, each in policies.items()):
+                    policies[f"{prefix}{field.name}"] = OnTypeError.DEAD_LETTER
 
     look(stream.fields or Struct(()), read, "", stream.on_type_error)
     nulled = tuple(path for path, policy in policies.items() if policy is OnTypeError.NULL)

@@ -89,6 +89,12 @@ NULLED = {
         "null",
         ("user_id", "device", "device.type"),
     ),
+    "an object with a field that is told apart": (
+        SCHEMA
+        | {"device": {"type": {"type": {"type": "string", "on_type_error": "dead_letter"}}, "on_type_error": None}},
+        "null",
+        ("user_id", "country"),
+    ),
     "an object with all in it": (
         SCHEMA | {"device": {"type": SCHEMA["device"], "on_type_error": "null"}},
         "dead_letter",
