@@ -95,7 +95,7 @@ FRACTIONS += (-1e300, 1.7976931348623157e308, 4503599627370497.5, 2147483647.5, 
 DAYS = ("1970-01-01", "1969-12-31", "2026-02-28", "2024-02-29", "0001-01-01", "9999-12-31", "1582-10-10", "2026-11-22")
 LITERAL_DAYS = tuple(day for day in DAYS if day != "1582-10-10")
 CLOCKS = ("00:00:00Z", "23:59:59.999999Z", "12:34:56.123456Z", "00:00:00.000001Z")
-SEARCHES = ("contains", "starts_with", "ends_with")
+NEEDLES = ("", "a", "us", "😀", "s ", "1")
 LIKES = ("%", "_", "a%", "%s%", "_😀_", "a_b", "", "%\\%", "us", "% ", "__%")
 
 
@@ -311,7 +311,8 @@ class Writer:
                 self._comparison(depth),
                 f"({self.of(self._dice.choice(list(Scalar)), depth)} is null)",
                 f"({text} like {_quoted(self._dice.choice(LIKES))})",
-                f"{self._dice.choice(SEARCHES)}({text}, {self.of(Scalar.STRING, depth)})",
+                f"{self._dice.choice(['starts_with', 'ends_with'])}({text}, {self.of(Scalar.STRING, depth)})",
+                f"contains({text}, {_quoted(self._dice.choice(NEEDLES))})",
                 f"regexp_like({text}, {_quoted(self._dice.choice(PATTERNS))})",
                 self._contains(depth),
                 f"({self.of(Scalar.TIMESTAMP, depth)} - {self.of(Scalar.TIMESTAMP, depth)} > interval '5' day)",

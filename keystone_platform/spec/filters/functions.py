@@ -22,6 +22,8 @@ from keystone_platform.spec.filters.typing import NUMBERS, WHOLE, Mismatch, met,
 from keystone_platform.spec.types import Array, Scalar
 
 MAX_LENGTH = 2**31 - 1
+MAX_NEEDLE = 256
+"""Characters of the text that `contains` looks for."""
 
 _CONTAINED = (Scalar.STRING, Scalar.BOOLEAN, *WHOLE, Scalar.DATE, Scalar.TIMESTAMP)
 """Types of elements that `contains` looks for: equality of fractions is no question to ask."""
@@ -74,9 +76,20 @@ def concat(name: str, arguments: Sequence[Expr]) -> Expr:
     return texts[0] if len(texts) == 1 else Call(Function.CONCAT, texts, Scalar.STRING)
 
 
-def _search(name: str, arguments: Sequence[Expr]) -> Expr:
-    if name == "contains" and len(arguments) == 2 and isinstance(arguments[0].type, Array):
+def _contains(name: str, arguments: Sequence[Expr]) -> Expr:
+    """Look into an array, or for a short text in a text: a long one could take the product of their lengths."""
+    if len(arguments) == 2 and isinstance(arguments[0].type, Array):
         return _has(arguments[0], arguments[0].type, arguments[1])
+    texts = _texts(name, arguments, 2)
+    if not isinstance(texts[1], Literal) or len(str(texts[1].value)) > MAX_NEEDLE:
+        message = f"contains() looks for a text in quotes of {MAX_NEEDLE} characters at most"
+        raise Mismatch(
+            message, "Write contains(url, 'promo'); fields are compared by =, starts_with() and ends_with()."
+        )
+    return Call(Function.CONTAINS, texts, Scalar.BOOLEAN)
+
+
+def _edge(name: str, arguments: Sequence[Expr]) -> Expr:
     return Call(Function(name), _texts(name, arguments, 2), Scalar.BOOLEAN)
 
 
@@ -164,8 +177,8 @@ FUNCTIONS: Mapping[str, Callable[[str, Sequence[Expr]], Expr]] = {
     "ceil": _whole_step,
     "coalesce": _coalesce,
     "concat": concat,
-    "contains": _search,
-    "ends_with": _search,
+    "contains": _contains,
+    "ends_with": _edge,
     "floor": _whole_step,
     "length": _length,
     "lower": _text_to_text,
@@ -174,7 +187,7 @@ FUNCTIONS: Mapping[str, Callable[[str, Sequence[Expr]], Expr]] = {
     "regexp_like": _regexp_like,
     "round": _round,
     "rtrim": _text_to_text,
-    "starts_with": _search,
+    "starts_with": _edge,
     "substring": _substring,
     "trim": _text_to_text,
     "upper": _text_to_text,

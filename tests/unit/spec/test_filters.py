@@ -67,6 +67,7 @@ REFUSED = {
     "contains(tags, 5)": (1, "an array<string> holds no int"),
     "contains(doubles, 5)": (1, "fractions are hardly ever equal"),
     "contains(s, a)": (1, "takes texts"),
+    "contains(s, comment)": (1, "a text in quotes of 256"),
     "tags = 'x'": (1, "an array has no value of its own"),
     "tags[1] = 'x'": (5, "not part of the filter language"),
     "substring(s, 0, 2) = 'x'": (11, "from 1"),
