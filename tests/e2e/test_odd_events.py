@@ -173,5 +173,6 @@ def test_a_preview_says_what_the_router_does(platform: Platform, dead_letters: d
     assert said == Counter(code.decode() for _, code in DEAD.values())
     assert found.counts.filtered == 1
     names = ", ".join(f'"{column.name}"' for column in found.columns)
-    landed = platform.rows(STREAM, f'SELECT {names} FROM t ORDER BY "_offset" DESC')
-    assert [tuple(row.values()) for row in sorted(found.rows, key=lambda row: -row["_offset"])] == landed
+    landed = platform.rows(STREAM, f'SELECT {names} FROM t ORDER BY _partition, "_offset"')
+    told = sorted(found.rows, key=lambda row: (row["_partition"], row["_offset"]))
+    assert [tuple(row.values()) for row in told] == landed
