@@ -72,3 +72,7 @@ bench-router: setup ## Routes beside hand-written Flink SQL, on real servers (ab
 .PHONY: s3-cost
 s3-cost: setup ## Count for a minute what the running stack asks of S3, and what that would cost there; FOR=seconds
 	@$(BIN)/keystone s3-requests $(if $(FOR),--seconds $(FOR))
+
+.PHONY: bench-search
+bench-search: setup ## Documents a second of a search route, on real servers (about 5 min); EVENTS=200000, JSON=1
+	@$(BIN)/python -m bench.search $(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,13 @@ from urllib.parse import urlsplit
 from py4j.protocol import Py4JJavaError
 from pyflink.common import Configuration
 from pyflink.java_gateway import get_gateway
-from pyflink.table import EnvironmentSettings, StatementSet, TableEnvironment
+from pyflink.table import DataTypes, EnvironmentSettings, StatementSet, TableEnvironment
+from pyflink.table.udf import udf
 from pyflink.util.exceptions import JavaException
 
+from flink_jobs.indexing import INDEX_DOCUMENTS
 from flink_jobs.refusal import JavaThrew, chain_of, chain_of_trace
+from flink_jobs.sinks.search import IndexDocuments, SearchConnection
 from flink_jobs.statements import Program
 
 
@@ -72,6 +76,8 @@ def operator_ids(program: Program) -> tuple[tuple[str | None, int], ...]:
     found: dict[tuple[str | None, int], None] = {}
     for sink in environment._j_tenv.getPlanner().translate(operations):
         for operator in reversed(list(sink.getTransitivePredecessors())):
+            if operator.getClass().getSimpleName() == "UnionTransformation":
+                continue  # nothing runs there
             found[operator.getUid(), operator.getParallelism()] = None
     return tuple(found)
 
@@ -94,15 +100,31 @@ def _statement_set(program: Program, cluster: Mapping[str, str]) -> StatementSet
 
 
 def _environment(program: Program, cluster: Mapping[str, str]) -> TableEnvironment:
+    # else PyFlink, which overlooks the job's `execution.target`, makes the cluster run Python functions in this process
+    os.environ["_python_worker_execution_mode"] = "process"  # noqa: SIM112 - PyFlink spells it so
     configuration = Configuration()
     for key, value in {**program.options, **cluster}.items():
         configuration.set_string(key, value)
     settings = EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(configuration).build()
     environment = TableEnvironment.create(settings)
     _number_operators_from_one(environment)
+    if program.search:
+        _register(environment, program.search)
     for statement in program.tables:
         environment.execute_sql(statement)
     return environment
+
+
+def _register(environment: TableEnvironment, connection: SearchConnection) -> None:
+    """Make the indexing function known. Not deterministic: the planner must neither call it twice nor leave it out."""
+    function = udf(
+        IndexDocuments(connection),
+        result_type=DataTypes.STRING(),
+        func_type="pandas",
+        deterministic=False,
+        name=INDEX_DOCUMENTS,
+    )
+    environment.create_temporary_system_function(INDEX_DOCUMENTS, function)
 
 
 def _number_operators_from_one(environment: TableEnvironment) -> None:

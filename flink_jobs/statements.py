@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from flink_jobs import sql, tables
+from flink_jobs import documents, sql, tables
 from flink_jobs.catalog import catalog_name, catalog_options
+from flink_jobs.indexing import INDEX_DOCUMENTS, python_options, refused_view
 from flink_jobs.job_options import job_options, planner_options
+from flink_jobs.sinks.search import SearchConnection
 from keystone_platform import envelope
-from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, KafkaTarget, OutputColumn, RouterPlan
+from keystone_platform.errors import Terminal
+from keystone_platform.plan.router_plan import (
+    METADATA_COLUMNS,
+    RAW_COLUMN,
+    KafkaTarget,
+    OutputColumn,
+    RouterPlan,
+    SearchTarget,
+)
 from keystone_platform.plan.submission import Connection, Submission
 
 BYTES = "BYTES"
@@ -36,15 +46,18 @@ class Program:
         options: the job's configuration.
         tables: DDL, in order; nothing of it outlives the submission.
         inserts: run as one statement set, so the topic is read once.
+        search: where the function `index_documents` indexes; None when no statement calls it.
     """
 
     options: dict[str, str]
     tables: tuple[str, ...]
     inserts: tuple[str, ...]
+    search: SearchConnection | None = None
 
     def __str__(self) -> str:
         settings = [f"SET {sql.text(key)} = {sql.text(value)};" for key, value in self.options.items()]
-        ddl = [f"{statement};" for statement in self.tables]
+        function = [f"-- {INDEX_DOCUMENTS}: {self.search}"] if self.search else []
+        ddl = [*function, *(f"{statement};" for statement in self.tables)]
         inserts = [f"{statement};" for statement in self.inserts]
         return "\n\n".join(["\n".join(settings), *ddl, "EXECUTE STATEMENT SET BEGIN", *inserts, "END;"]) + "\n"
 
@@ -64,7 +77,7 @@ def router_program(submission: Submission, connection: Connection) -> Program:
     Which operators it becomes, and their ids, depends on the kind of target only: not on columns, filter, parallelism.
 
     Raises:
-        Terminal: the catalog is of a kind that routers can't write to.
+        Terminal: the catalog is of a kind that routers can't write to; there is no search cluster.
     """
     plan = submission.plan
     reads = (tables.source_table(plan, connection), tables.dead_letter_table(plan, connection))
@@ -72,6 +85,10 @@ def router_program(submission: Submission, connection: Connection) -> Program:
         target = tables.topic_target_table(plan, plan.target, connection)
         insert = _insert(sql.identifier(tables.TARGET), _topic_columns(plan, plan.target), _kept(plan))
         return Program(job_options(submission), (*reads, target), (insert, _dead_letter_insert(plan)))
+    if isinstance(plan.target, SearchTarget):
+        options = {**job_options(submission), **python_options(connection)}
+        view, insert = _search_statements(plan, plan.target)
+        return Program(options, (*reads, view), (insert,), _search(connection))
     catalog = catalog_name(connection)
     create = f"CREATE CATALOG {sql.identifier(catalog)} WITH (\n{sql.options(catalog_options(connection))}\n)"
     # the hint makes the ids of the sink's inner operators stable
@@ -87,6 +104,10 @@ def check_program(plan: RouterPlan) -> Program:
     The sink is a stand-in with the columns that the table will have, since the table is made after the check.
     """
     nowhere = Connection(bootstrap_servers="none:9092", catalog={}, s3_endpoint="", s3_region="", s3_path_style=True)
+    if isinstance(plan.target, SearchTarget):
+        reads = (tables.source_table(plan, nowhere), tables.dead_letter_table(plan, nowhere))
+        view, insert = _search_statements(plan, plan.target)
+        return Program(planner_options(plan), (*reads, view), (insert,), SearchConnection(url="http://none"))
     columns = _topic_columns(plan, plan.target) if isinstance(plan.target, KafkaTarget) else _warehouse_columns(plan)
     declared = [f"{sql.identifier(column.name)} {column.type}" for column in columns]
     ddl = (
@@ -116,8 +137,27 @@ def _value(item: OutputColumn) -> str:
     return f"CAST({item.expression.flink} AS {sql.type_of(item.type)})"
 
 
+def _search_statements(plan: RouterPlan, target: SearchTarget) -> tuple[str, str]:
+    """Return the view that indexes, and the insert that reads it."""
+    values = {item.name: documents.value(_value(item), item.type) for item in plan.columns}
+    values |= {column.name: column.expression for column in _metadata_columns()}
+    values["_time"] = documents.timestamp(values["_time"])
+    return refused_view(target, _kept(plan), values), _dead_letter_insert(plan, tables.REFUSED)
+
+
+def _search(connection: Connection) -> SearchConnection:
+    if connection.search is None:
+        message = "the settings name no search cluster"
+        raise Terminal(message, mend="Start one with `keystone up --with search`, or add `search` to the settings.")
+    return SearchConnection(**connection.search.model_dump())
+
+
 def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
     raw = [_Column(RAW_COLUMN, BYTES, sql.identifier(tables.RAW))] if plan.source.raw else []
+    return [*raw, *_selected(plan), *_metadata_columns()]
+
+
+def _metadata_columns() -> list[_Column]:
     source = _header(envelope.CE_SOURCE)
     metadata = {
         "_guid": _header(envelope.CE_ID),
@@ -128,7 +168,7 @@ def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
         "_partition": sql.identifier(tables.PARTITION),
         "_offset": sql.identifier(tables.OFFSET),
     }
-    return [*raw, *_selected(plan), *(_Column(name, METADATA_TYPES[name], metadata[name]) for name in METADATA_COLUMNS)]
+    return [_Column(name, METADATA_TYPES[name], metadata[name]) for name in METADATA_COLUMNS]
 
 
 def _selected(plan: RouterPlan) -> list[_Column]:
@@ -156,7 +196,8 @@ def _record_columns() -> list[_Column]:
     return [_Column(name, kind, sql.identifier(name)) for name, kind in kept.items()]
 
 
-def _dead_letter_insert(plan: RouterPlan) -> str:
+def _dead_letter_insert(plan: RouterPlan, dead: str = tables.SOURCE) -> str:
+    """Return the insert of the rows of `dead` that have an error."""
     error = sql.identifier(tables.ERROR)  # `code: text`
     added = {
         envelope.DLQ_CODE: f"SPLIT_INDEX({error}, ':', 0)",
@@ -174,15 +215,14 @@ def _dead_letter_insert(plan: RouterPlan) -> str:
         _Column(column.name, column.type, headers if column.name == tables.HEADERS else column.expression)
         for column in _record_columns()
     ]
-    return _insert(sql.identifier(tables.DEAD_LETTERS), columns, f"{sql.identifier(tables.ERROR)} IS NOT NULL")
+    condition = f"{sql.identifier(tables.ERROR)} IS NOT NULL"
+    return _insert(sql.identifier(tables.DEAD_LETTERS), columns, condition, dead)
 
 
-def _insert(table: str, columns: list[_Column], condition: str) -> str:
+def _insert(table: str, columns: list[_Column], condition: str, source: str = tables.SOURCE) -> str:
     names = ", ".join(sql.identifier(column.name) for column in columns)
     values = ",\n  ".join(column.expression for column in columns)
-    return (
-        f"INSERT INTO {table}\n  ({names})\nSELECT\n  {values}\nFROM {sql.identifier(tables.SOURCE)}\nWHERE {condition}"
-    )
+    return f"INSERT INTO {table}\n  ({names})\nSELECT\n  {values}\nFROM {sql.identifier(source)}\nWHERE {condition}"
 
 
 def _header(name: str) -> str:

@@ -10,6 +10,7 @@ from keystone_platform.plan.submission import Connection
 SOURCE = "_source"
 DEAD_LETTERS = "_dead_letters"
 TARGET = "_target"
+REFUSED = "_refused"
 
 KEY = "_key"
 ERROR = "_error"

@@ -94,6 +94,8 @@ class Settings(BaseModel):
         flink_rest: base URL of the Flink cluster's REST API.
         dagster_url: base URL of the Dagster webserver.
         ledger_url: SQLAlchemy URL of the database of deployments.
+        flink_python: interpreter on the TaskManagers that has this project installed; without it the path of the one
+            that submits. Search routes need it, others run no Python.
         search: None where there is no search cluster; search routes are then refused.
         checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
     """
@@ -107,6 +109,7 @@ class Settings(BaseModel):
     dagster_url: str
     ledger_url: str = Field(repr=False)
     checkpoints: str = "s3://keystone/flink"
+    flink_python: str | None = None
     search: SearchSettings | None = None
 
     @field_validator("kafka")

@@ -12,6 +12,7 @@ from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.gateways.objects import S3ObjectStore, s3_client
+from keystone_platform.gateways.search import OpenSearch
 from keystone_platform.gateways.submit import SubprocessSubmitter
 from keystone_platform.settings import Settings
 
@@ -30,6 +31,7 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
         submitter=SubprocessSubmitter(settings, os.environ),
         kafka=ConfluentKafka(settings.kafka),
         lake=IcebergLake(settings),
+        search=OpenSearch(settings.search),
         objects=S3ObjectStore(client or s3_client(settings.s3)),
         ledger=SqlLedger(settings.ledger_url),
         clock=SystemClock(),

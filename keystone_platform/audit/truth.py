@@ -16,7 +16,9 @@ from keystone_platform.audit.records import Record, header_text, read_records
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.gateways.search import OpenSearch
+from keystone_platform.plan.index_template import index_pattern
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
 from keystone_platform.query.session import open_session, translated
 from keystone_platform.settings import Settings
 
@@ -81,10 +83,10 @@ def audit_route(settings: Settings, plan: RouterPlan, start: Start | None = None
     """Read a route's events from `start` to the end of its topics, decide what should become of each, and look.
 
     A partition that `start` does not name is read from its oldest record. Uses nothing that routers use:
-    another decoder, the filter in DuckDB, the identities in the sink. A row is known by (_topic, _partition, _offset),
-    a record of a Kafka sink by all that it holds (`passed_on`), read as committed. Blocks for about 20 s for a million
-    events; holds some 100 bytes for each. Rows that land meanwhile may be missed: wait until the route has
-    caught up.
+    another decoder, the filter in DuckDB, the identities in the sink. A row or a document is known by (_topic,
+    _partition, _offset), a record of a Kafka sink by all that it holds (`passed_on`), read as committed. Blocks for
+    about 20 s for a million events; holds some 100 bytes for each. Rows that land meanwhile may be missed: wait until
+    the route has caught up.
 
     Raises:
         Transient, Terminal: Kafka, catalog or object store do not answer, or refuse.
@@ -165,10 +167,15 @@ class RouteAudit:
     def _read_sink(self) -> None:
         self._session.execute('CREATE OR REPLACE TABLE landed (topic VARCHAR, part INTEGER, "offset" BIGINT)')
         target = self.plan.target
-        if isinstance(target, WarehouseTarget):
-            self._keep_in_range("landed", self._table_identities(target.table))
-        else:
-            self._read_target_topic(target)
+        match target:
+            case WarehouseTarget(table=table):
+                self._keep_in_range("landed", self._table_identities(table))
+            case KafkaTarget():
+                self._read_target_topic(target)
+            case SearchTarget():
+                cluster = OpenSearch(self._settings.search)
+                for places in cluster.places(index_pattern(target), list(self._spans)):
+                    self._keep_in_range("landed", _identities(places))
 
     def _table_identities(self, table: str) -> pa.Table:
         if IcebergLake(self._settings).head(table) is None:

@@ -10,6 +10,7 @@ from keystone_platform.gateways.kafka import KafkaGateway
 from keystone_platform.gateways.lake import Lake
 from keystone_platform.gateways.ledger import Ledger
 from keystone_platform.gateways.objects import ObjectStore
+from keystone_platform.gateways.search import SearchCluster
 from keystone_platform.gateways.submit import Submitter
 
 
@@ -25,6 +26,7 @@ class Gateways:
     submitter: Submitter
     kafka: KafkaGateway
     lake: Lake
+    search: SearchCluster
     objects: ObjectStore
     ledger: Ledger
     clock: Clock

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ANY_TIMESTAMP, MAX_MESSAGE_BYTES
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
 
 DEAD_LETTER_PARTITIONS = 1
 """Dead letters are few, and one partition keeps them in order."""
@@ -35,11 +35,13 @@ DEAD_LETTER_TOPIC: Mapping[str, str] = MappingProxyType({**REPLAY_TOPIC, "retent
 
 
 def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
-    """Make sure that topics and table are there; what exists is left, but for columns that the table lacks.
+    """Make sure that topics, table and index template are there.
+
+    What exists is left, but for columns that the table lacks and the route's own template.
 
     Raises:
         InvalidSpec: the table has a column of the same name and another type, or see `check_topic`.
-        Transient, Terminal: Kafka, the catalog or S3 does not answer or refuses.
+        Transient, Terminal: Kafka, the catalog, S3 or the search cluster does not answer or refuses.
     """
     gateways.kafka.ensure_topic(plan.source.topic, partitions)
     if not plan.source.raw:
@@ -52,6 +54,8 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
         case KafkaTarget(topic=topic):
             check_topic(gateways, plan)
             gateways.kafka.ensure_topic(topic, partitions, ANY_TIMESTAMP)
+        case SearchTarget():
+            gateways.search.ensure_template(plan)
 
 
 def check_topic(gateways: Gateways, plan: RouterPlan) -> None:

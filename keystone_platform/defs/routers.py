@@ -16,7 +16,7 @@ from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.lifecycle import Lifecycle
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
 from keystone_platform.spec.fleet import LoadedRoute
 
 
@@ -124,6 +124,8 @@ def _destination(plan: RouterPlan) -> str:
             return f"table {table}"
         case KafkaTarget(topic=topic):
             return f"topic {topic}"
+        case SearchTarget(index=index):
+            return f"index {index}"
 
 
 def _result(verdict: Verdict, flink: str) -> dg.MaterializeResult[Any]:

@@ -11,7 +11,9 @@ from keystone_platform.plan.router_plan import (
     KafkaTarget,
     OutputColumn,
     RouterPlan,
+    SearchTarget,
     Source,
+    Target,
     WarehouseTarget,
 )
 from keystone_platform.spec.filters import Expr, duckdb_sql, field_paths, flink_sql, parse_expression, parse_filter
@@ -74,7 +76,7 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
         UnsupportedRoute: this version has no router for the sink.
         InvalidSpec: the filter or a selected field does not fit the schema (the loader would have said so).
     """
-    target = _target(route)
+    target = _target(stream, route)
     filter_, needed = _filter(stream, route)
     selected = () if route.sink.kafka and route.select is None else _columns(stream, route)
     paths = needed.union(*(read for _, read in selected))
@@ -101,15 +103,17 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
     )
 
 
-def _target(route: RouteSpec) -> WarehouseTarget | KafkaTarget:
+def _target(stream: StreamSpec, route: RouteSpec) -> Target:
     if route.sink.warehouse:
         return WarehouseTarget(table=route.sink.warehouse.table)
     if route.sink.kafka:
         sink = route.sink.kafka
         timeout_s = sink.transaction_timeout_s if sink.delivery == "exactly_once" else None
         return KafkaTarget(topic=sink.topic, key=sink.key, transaction_timeout_s=timeout_s)
-    message = "the search sink is not available in this version"
-    raise UnsupportedRoute(message, mend="Remove the route until it is; the others are not concerned.", field="sink")
+    if route.sink.search and stream.fields:
+        return SearchTarget(index=route.sink.search.index)
+    message = "a search route needs to know the stream's fields, and the stream declares no schema"
+    raise UnsupportedRoute(message, mend="Declare `schema`, or remove the route.", field="sink")
 
 
 def _filter(stream: StreamSpec, route: RouteSpec) -> tuple[Expression | None, frozenset[FieldPath]]:

@@ -114,7 +114,15 @@ class KafkaTarget(PlanPart):
         return () if self.key in ("keep", "none") else tuple(self.key.split("."))
 
 
-Target = Annotated[WarehouseTarget | KafkaTarget, Field(discriminator="kind")]
+class SearchTarget(PlanPart):
+    """A search index of which there is one a day where its name has `{date}` in it."""
+
+    kind: Annotated[Literal["search"], Cost.NEW] = "search"
+    # nothing waits in the sink: what was indexed stays where it is, what comes goes to the new index
+    index: Annotated[str, Cost.RESTART]
+
+
+Target = Annotated[WarehouseTarget | KafkaTarget | SearchTarget, Field(discriminator="kind")]
 
 
 class RouterPlan(PlanPart):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
 
 from keystone_platform.plan.router_plan import RouterPlan
-from keystone_platform.settings import Settings
+from keystone_platform.settings import SearchSettings, Settings
 
 NO_JVM = 3
 """Exit status of the submitting process: Java could not be started, so nothing was submitted or looked at."""
@@ -69,6 +70,8 @@ class Connection(BaseModel):
         catalog: the properties of pyiceberg's load_catalog without the secret ones.
         s3_endpoint: base URL of the object store.
         s3_region: its region.
+        search: the search cluster; its password by reference only.
+        python: interpreter of the Python workers, on the TaskManagers.
         s3_path_style: whether the bucket is in the path rather than in the host's name.
     """
 
@@ -79,6 +82,8 @@ class Connection(BaseModel):
     s3_endpoint: str
     s3_region: str
     s3_path_style: bool
+    search: SearchSettings | None = None
+    python: str = "python"
 
     @classmethod
     def of(cls, settings: Settings) -> Connection:
@@ -92,6 +97,8 @@ class Connection(BaseModel):
             s3_endpoint=settings.s3.endpoint,
             s3_region=settings.s3.region,
             s3_path_style=settings.s3.path_style,
+            search=settings.search,
+            python=settings.flink_python or sys.executable,
         )
 
 

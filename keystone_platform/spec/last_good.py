@@ -39,10 +39,11 @@ def _remembered(fleet: Fleet, folder: Path, memory: Path, broken: set[str]) -> l
 
 
 def _names(stream: LoadedStream) -> set[str]:
-    """Return what no two streams may share: name, topic, tables."""
-    sinks = (route.sink for route in stream.spec.routes)
+    """Return what no two streams may share: name, topic, tables, indexes."""
+    sinks = [route.sink for route in stream.spec.routes]
     tables = {f"table {sink.warehouse.table}" for sink in sinks if sink.warehouse}
-    return {f"stream {stream.spec.stream}", f"topic {stream.spec.topic_name}"} | tables
+    indexes = {f"index {sink.search.index}" for sink in sinks if sink.search}
+    return {f"stream {stream.spec.stream}", f"topic {stream.spec.topic_name}"} | tables | indexes
 
 
 def _as_in(folder: Path, stream: LoadedStream) -> LoadedStream:

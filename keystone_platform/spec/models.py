@@ -82,10 +82,17 @@ class KafkaSink(Spec):
         return self
 
 
-class SearchSink(Spec):
-    """Indexes events; `{date}` in the name stands for the event's day."""
+DATE_PLACEHOLDER = "{date}"
+"""In an index's name: the day (UTC) of the event's time, `2026.11.22`."""
 
-    index: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._{}-]{0,200}$")]
+IndexName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]|\{date\})*$", max_length=200)]
+"""Stricter than the server, which takes no upper case, none of \\/*?"<>| ,#: and no leading `_`, `-`, `+` either."""
+
+
+class SearchSink(Spec):
+    """Indexes events under their guid, so that an event read twice is one document."""
+
+    index: IndexName
 
 
 SinkKind = Literal["warehouse", "kafka", "search"]

@@ -213,6 +213,13 @@ def _across(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
         if route.sink.warehouse
     ]
     yield from _contested(tables, "two routes write into the table {name!r}", "Give each route a table of its own.")
+    indexes = [
+        _Claim(route.sink.search.index, each, ("routes", index, "sink", "search", "index"))
+        for each in candidates
+        for index, route in enumerate(each.spec.routes)
+        if route.sink.search
+    ]
+    yield from _contested(indexes, "two routes write into the index {name!r}", "Give each route an index of its own.")
     yield from _kafka_sinks(candidates)
 
 

@@ -74,7 +74,7 @@ FORMS: dict[Keys, str] = {
         "sink",
         "search",
         "index",
-    ): "lower-case letters, digits, dots, dashes and underscores; `{date}` for the day",
+    ): "lower-case letters, digits, dots, dashes and underscores, no sign first, at most 200; `{date}` for the day",
 }
 """What a value must be, by its place: the mend of every error there."""
 

@@ -25,7 +25,7 @@ import os
 from flink_jobs import planner
 from flink_jobs.statements import check_program
 from flink_jobs.statements import router_program
-from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, submission, warehouse, warehouse_raw
+from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, search, submission, warehouse, warehouse_raw
 
 plans = {
     "warehouse": warehouse(),
@@ -39,6 +39,11 @@ plans = {
     "kafka": kafka(),
     "kafka, never true": kafka("`duration_ms` > 5 AND `duration_ms` < 3"),
     "kafka, raw": kafka(None),
+    "search": search(),
+    "search, other filter": search("`user_id` = 7"),
+    "search, no filter": search(None),
+    "search, never true": search("`duration_ms` > 5 AND `duration_ms` < 3"),
+    "search, fewer columns": search(None, columns=1),
 }
 ids = {name: planner.operator_ids(check_program(plan)) for name, plan in plans.items()}
 topics = {
@@ -47,6 +52,7 @@ topics = {
     "topic, columns, key, transactions": kafka_projected(),
     "topic, columns, no key": kafka_projected("none", None),
 }
+topics |= {"search, real": search(), "search, real, no filter": search(None, columns=1)}
 for name, plan in topics.items():
     ids[name] = planner.operator_ids(router_program(submission(plan), CONNECTION))
 os.write(1, json.dumps(ids).encode())
@@ -80,6 +86,7 @@ def test_ids_do_not_depend_on_filter_columns_or_what_the_jvm_planned_before(
     ids = {name: [identity for identity, _ in plan] for name, plan in operators.items()}
     assert all(found == ids["warehouse"] for name, found in ids.items() if name.startswith("warehouse"))
     assert ids["kafka"] == ids["kafka, raw"] == ids["kafka, never true"]
+    assert all(found == ids["search"] for name, found in ids.items() if name.startswith("search"))
     assert all(found == ids["topic"] for name, found in ids.items() if name.startswith("topic"))
 
 

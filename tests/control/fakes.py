@@ -250,6 +250,16 @@ class FakeLake:
 
 
 @dataclass
+class FakeSearch:
+    """Templates by route."""
+
+    templates: dict[str, RouterPlan] = field(default_factory=dict)
+
+    def ensure_template(self, plan: RouterPlan) -> None:
+        self.templates[plan.route] = plan
+
+
+@dataclass
 class World:
     """All servers of one test."""
 
@@ -259,6 +269,7 @@ class World:
     submitter: FakeSubmitter
     kafka: FakeKafka
     lake: FakeLake
+    search: FakeSearch
     ledger: SqlLedger
 
     @property
@@ -268,6 +279,7 @@ class World:
             self.submitter,
             self.kafka,
             self.lake,
+            self.search,
             self.objects,
             self.ledger,
             self.clock,
@@ -280,7 +292,7 @@ def make_world(folder: Path) -> World:
     clock, objects = FakeClock(), FakeObjects()
     flink = FakeFlink(objects, clock)
     ledger = SqlLedger(f"sqlite:///{folder}/ledger.db")
-    return World(clock, objects, flink, FakeSubmitter(flink), FakeKafka(), FakeLake(), ledger)
+    return World(clock, objects, flink, FakeSubmitter(flink), FakeKafka(), FakeLake(), FakeSearch(), ledger)
 
 
 def a_plan(route: str = "playback.warehouse", parallelism: int = 1, table: str = "events.playback") -> RouterPlan:

@@ -101,9 +101,9 @@ def test_a_folder_without_stream_files_is_an_error(tmp_path: Path) -> None:
         wanted(tmp_path, [])
 
 
-def test_a_search_route_is_refused_and_keeps_the_others_from_nothing(world: World, folder: Path) -> None:
-    text = stream_yaml("one") + '  - sink: {search: {index: "one-{date}"}}\n'
-    (folder / "one.yaml").write_text(text)
+def test_a_route_that_cannot_run_is_refused_and_keeps_the_others_from_nothing(world: World, folder: Path) -> None:
+    routes = "  - sink: {warehouse: {table: tests.one}}\n  - sink: {search: {index: one}}\n"
+    (folder / "one.yaml").write_text(f"stream: one\nowner: team:tests\nroutes:\n{routes}")  # no schema
     assert [item.change for item in preview(world.gateways, planned_routes(folder, []))] == ["new", "refused"]
     assert [item.change for item in preview_blind(planned_routes(folder, []))] == ["new", "refused"]
     found = wanted(folder, [])

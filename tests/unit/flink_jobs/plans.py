@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from keystone_platform.plan.router_plan import Filter, KafkaTarget, OutputColumn, RouterPlan, Source, WarehouseTarget
+from keystone_platform.plan.router_plan import (
+    Filter,
+    KafkaTarget,
+    OutputColumn,
+    RouterPlan,
+    SearchTarget,
+    Source,
+    WarehouseTarget,
+)
 from keystone_platform.plan.submission import Connection, Submission
+from keystone_platform.settings import SearchSettings
 from keystone_platform.spec.types import Field, Scalar, Struct
 
 DEVICE = Struct((Field("type", Scalar.STRING), Field("os", Scalar.STRING)))
@@ -14,6 +23,8 @@ CONNECTION = Connection(
     s3_endpoint="http://s3:9000",
     s3_region="us-east-1",
     s3_path_style=True,
+    search=SearchSettings(url="http://search:9200", username="keystone", password="env:SEARCH_PASSWORD"),
+    python="/opt/keystone/bin/python",
 )
 
 
@@ -68,6 +79,18 @@ def kafka_projected(key: str = "device.type", timeout_s: int | None = 900) -> Ro
     plan = warehouse(columns=3)
     target = KafkaTarget(topic="playback.slim", key=key, transaction_timeout_s=timeout_s)
     return plan.model_copy(update={"route": "playback.kafka", "target": target})
+
+
+def search(sql: str | None = "`duration_ms` > 1000", *, columns: int = 4, parallelism: int = 1) -> RouterPlan:
+    plan = warehouse(sql, parallelism=parallelism)
+    device = OutputColumn(name="device", path=("device",), type=DEVICE)
+    return plan.model_copy(
+        update={
+            "route": "playback.search",
+            "target": SearchTarget(index="playback-{date}"),
+            "columns": (*plan.columns, device)[:columns],
+        }
+    )
 
 
 def submission(plan: RouterPlan, restore_from: str | None = None) -> Submission:

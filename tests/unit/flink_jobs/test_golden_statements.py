@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from flink_jobs.statements import Program, check_program, router_program
-from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, submission, warehouse, warehouse_raw
+from tests.unit.flink_jobs.plans import (
+    CONNECTION,
+    kafka,
+    kafka_projected,
+    search,
+    submission,
+    warehouse,
+    warehouse_raw,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "statements"
 SAVEPOINT = "s3://bucket/flink/savepoints/savepoint-1"
@@ -23,6 +31,7 @@ PROGRAMS = {
     "kafka": router_program(submission(kafka()), CONNECTION),
     "kafka_raw": router_program(submission(kafka(None)), CONNECTION),
     "kafka_projected": router_program(submission(kafka_projected()), CONNECTION),
+    "search": router_program(submission(search()), CONNECTION),
     "check_warehouse": check_program(warehouse()),
 }
 

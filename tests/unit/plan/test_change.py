@@ -10,6 +10,7 @@ from keystone_platform.plan.router_plan import (
     KafkaTarget,
     OutputColumn,
     RouterPlan,
+    SearchTarget,
     Source,
     WarehouseTarget,
 )
@@ -155,7 +156,12 @@ def test_another_key_or_delivery_of_a_topic_is_a_restart() -> None:
     ]
 
 
-@pytest.mark.parametrize("part", [RouterPlan, Source, Filter, WarehouseTarget, KafkaTarget])
+def test_another_index_is_a_restart() -> None:
+    old, new = (PLAN.model_copy(update={"target": SearchTarget(index=index)}) for index in ("a", "b"))
+    assert diff_plans(old, new).kind is ChangeKind.RESTART
+
+
+@pytest.mark.parametrize("part", [RouterPlan, Source, Filter, WarehouseTarget, KafkaTarget, SearchTarget])
 def test_no_field_of_a_plan_is_without_its_cost(part: type[BaseModel]) -> None:
     fields = part.model_fields
     costs = {name: sum(isinstance(each, Cost) for each in info.metadata) for name, info in fields.items()}

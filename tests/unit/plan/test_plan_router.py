@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.plan.plan_router import UnsupportedRoute, plan_fleet, plan_router
-from keystone_platform.plan.router_plan import Expression, KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.plan.router_plan import Expression, KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
 from keystone_platform.spec.loader import load_streams
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.spec.types import Field, Scalar, Struct
@@ -148,9 +148,15 @@ def test_a_kafka_route_with_select_decodes_its_columns_and_its_key() -> None:
     assert plan.target == KafkaTarget(topic="out", key="device.type", transaction_timeout_s=900)
 
 
-def test_a_search_route_is_refused_with_what_to_do() -> None:
-    with pytest.raises(UnsupportedRoute, match="not available in this version"):
-        planned(SCHEMA, sink={"search": {"index": "plays"}})
+def test_a_search_route_indexes_what_is_selected() -> None:
+    plan = planned(SCHEMA, sink={"search": {"index": "plays-{date}"}}, select=["user_id", {"os": "device.os"}])
+    assert (plan.route, plan.target) == ("plays.search", SearchTarget(index="plays-{date}"))
+    assert [column.name for column in plan.columns] == ["user_id", "os"]
+
+
+def test_a_search_route_of_a_stream_without_schema_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UnsupportedRoute, match="declares no schema"):
+        planned(sink={"search": {"index": "plays"}})
 
 
 def test_a_route_that_cannot_run_does_not_keep_others_from_it(tmp_path: Path) -> None:
