@@ -7,6 +7,8 @@ import os
 import dagster as dg
 
 from assets.compacted import compacted_asset
+from assets.dead_letters.asset import dead_letter_assets, dead_letter_streams
+from assets.dead_letters.due import dead_letter_sensor
 from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
 from assets.resource import WarehouseResource
@@ -18,10 +20,13 @@ from keystone_platform.spec.last_good import load_or_remember
 @dg.definitions
 def defs() -> dg.Definitions:
     """Build the definitions from the folder of stream YAMLs; nothing else is read or reached."""
-    routes = warehouse_routes(load_or_remember(streams_folder(os.environ), last_good_folder(os.environ)))
+    fleet = load_or_remember(streams_folder(os.environ), last_good_folder(os.environ))
+    routes, dying = warehouse_routes(fleet), dead_letter_streams(fleet)
+    landed, compacted = map(landed_asset, routes), map(compacted_asset, routes)
+    sensors = [landing_sensor(routes), compaction_sensor(routes)] if routes else []
     return dg.Definitions(
-        assets=[*(landed_asset(route) for route in routes), *(compacted_asset(route) for route in routes)],
-        sensors=[landing_sensor(routes), compaction_sensor(routes)] if routes else [],
+        assets=[*landed, *compacted, *dead_letter_assets(dying)],
+        sensors=[*sensors, *([dead_letter_sensor(dying)] if dying else [])],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"warehouse": WarehouseResource()},
     )

@@ -29,7 +29,7 @@ RETRY_AFTER = timedelta(minutes=30)
 Work = tuple[str, str]
 """A table and the partition key of one of its hours."""
 
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -121,6 +121,6 @@ def compaction_sensor(
 
 def hours_in_flight(instance: dg.DagsterInstance) -> set[Work]:
     """Return the tables' hours that a queued or running run compacts."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     tagged = (run.tags for run in runs if keys.TABLE_TAG in run.tags)
     return {(tags[keys.TABLE_TAG], tags.get(keys.HOUR_TAG, "")) for tags in tagged}

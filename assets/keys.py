@@ -10,6 +10,12 @@ DEFAULT_ROUTE = "warehouse"
 COMPACTION_POOL = "compaction"
 """Pool of the runs that compact, since each takes a core and a gigabyte."""
 
+DEAD_LETTER_POOL = "dead_letters"
+"""Pool of the runs that land dead letters."""
+
+DEAD_LETTERS_TAG = "keystone/dead_letters"
+"""Tag of a run that lands dead letters: the stream."""
+
 TABLE_TAG = "keystone/table"
 HOUR_TAG = "keystone/hour"
 """Tags of a run that the compaction sensor asked for: what is being compacted already is not asked for again."""
@@ -45,6 +51,20 @@ DUPLICATES = "keystone/duplicates"
 
 PARTITION_ROWS = "dagster/partition_row_count"
 """Dagster's own key for what the UI shows as the partition's rows."""
+
+
+# Metadata of a landing of dead letters.
+LETTERS_GONE = "keystone/letters_gone"
+"""Offsets of the topic that were deleted before they were landed."""
+STRANGERS = "keystone/strangers"
+"""Records of the topic that no router wrote."""
+REACHED = "keystone/reached"
+"""Sum over the topic's partitions of the offsets that are landed."""
+
+
+def dead_letters_key(stream: str) -> AssetKey:
+    """Return the asset of the stream's landed dead letters."""
+    return AssetKey(["dead_letters", stream])
 
 
 def landed_key(stream: str, route: str) -> AssetKey:

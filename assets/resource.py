@@ -7,6 +7,7 @@ import os
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
+from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import ObjectStore, S3ObjectStore
 from keystone_platform.settings import SETTINGS_VARIABLE, Settings, load_settings
@@ -28,6 +29,10 @@ class WarehouseResource(dg.ConfigurableResource[IcebergLake]):
     def lake(self) -> IcebergLake:
         """Return the lake."""
         return IcebergLake(self.settings())
+
+    def kafka(self) -> KafkaGateway:
+        """Return the Kafka cluster."""
+        return ConfluentKafka(self.settings().kafka)
 
     def objects(self) -> ObjectStore:
         """Return the object store, reached through dagster-aws's client."""

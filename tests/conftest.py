@@ -32,6 +32,8 @@ def streams_folder(stack_home: Path) -> Path:
     folder.mkdir()
     for stream in ("healed", "launched"):  # Dagster knows what is declared when it starts
         (folder / f"{stream}.yaml").write_text(stream_yaml(stream))
+    pausing = "    dead_letters: {max_ratio: 0.1, on_exceed: pause}\n"
+    (folder / "paused.yaml").write_text(stream_yaml("paused") + pausing)
     return folder
 
 

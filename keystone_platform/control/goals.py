@@ -35,7 +35,11 @@ def wanted(folder: Path, routes: Sequence[str]) -> Wanted:
     """
     planned = planned_routes(folder, routes)
     return Wanted(
-        goals=tuple(Goal(each.plan, each.loaded.stream.partitions) for each in planned if each.plan),
+        goals=tuple(
+            Goal(each.plan, each.loaded.stream.partitions, each.loaded.route.dead_letters)
+            for each in planned
+            if each.plan
+        ),
         unsupported=tuple(each.error for each in planned if each.error),
     )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
 from keystone_platform.control.sweep import RouteStatus
+from keystone_platform.plan.dead_letter_share import Counts, Share, Window, advance, exceeds, share_of
 from keystone_platform.plan.healing import MAX_ATTEMPTS, Incident, attempt, track
 from keystone_platform.plan.lifecycle import Lifecycle
+from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
 
 GRACE = timedelta(minutes=2)
 """How long a router may start or restart before that is reported as unhealthy."""
@@ -24,6 +27,7 @@ class Memory(BaseModel):
 
     Attributes:
         since: when the route came into this state, as far as the sensor saw.
+        window: what its job has counted, to see how many of its events die.
         reported: what was reported last; None: nothing yet.
     """
 
@@ -33,6 +37,7 @@ class Memory(BaseModel):
     epoch: int
     since: datetime
     incident: Incident | None = None
+    window: Window | None = None
     reported: str | None = None
     reported_at: datetime | None = None
 
@@ -42,7 +47,7 @@ class Report:
     """A verdict on a router's health, to be written to the event log.
 
     Attributes:
-        passed: it runs, or is meant not to.
+        passed: it runs and takes its events, or is meant not to run.
         given_up: no further redeploy will be asked for: a person is needed.
         text: one line for people.
     """
@@ -59,16 +64,25 @@ class Assessment:
     Attributes:
         report: to be written now; None when nothing changed.
         attempt: set when a redeploy is to be asked for now.
+        pause: why a pause is to be asked for now; None when it is not.
+        share: what died in the window; None when nobody counted.
     """
 
     status: RouteStatus
     memory: Memory
     report: Report | None
     attempt: Incident | None
+    pause: str | None = None
+    share: Share | None = None
 
 
 def assess(
-    statuses: Sequence[RouteStatus], memories: Mapping[str, Memory], busy: frozenset[str], now: datetime
+    statuses: Sequence[RouteStatus],
+    memories: Mapping[str, Memory],
+    busy: frozenset[str],
+    now: datetime,
+    counts: Mapping[str, Counts] = MappingProxyType({}),
+    limits: Mapping[str, DeadLetterLimit] = MappingProxyType({}),
 ) -> tuple[Assessment, ...]:
     """Assess each route that was ever deployed.
 
@@ -77,37 +91,82 @@ def assess(
         memories: by route, of the tick before.
         busy: routes that a queued or running run is redeploying already.
         now: the time, UTC.
+        counts: what the jobs of some routes have counted.
+        limits: by route, how many of its events may die; where none is named, the default.
     """
-    deployed = [status for status in statuses if status.last is not None]
-    return tuple(_assess(status, memories.get(status.route), status.route in busy, now) for status in deployed)
+    return tuple(
+        _assess(
+            status,
+            memories.get(status.route),
+            status.route in busy,
+            now,
+            _window(status, memories.get(status.route), counts.get(status.route)),
+            limits.get(status.route, DEFAULT_LIMIT),
+        )
+        for status in statuses
+        if status.last is not None
+    )
 
 
-def _assess(status: RouteStatus, memory: Memory | None, busy: bool, now: datetime) -> Assessment:
+def _window(status: RouteStatus, memory: Memory | None, counts: Counts | None) -> Window | None:
+    """Return the window of the job that runs; None when it was never counted."""
+    before = memory.window if memory and status.job and memory.window else None
+    if status.job is None or (before and before.job_id != status.job.job_id):
+        before = None
+    if status.job is None or counts is None:
+        return before
+    return advance(before, status.job.job_id, status.job.started, counts)
+
+
+def _assess(
+    status: RouteStatus,
+    memory: Memory | None,
+    busy: bool,
+    now: datetime,
+    window: Window | None,
+    limit: DeadLetterLimit,
+) -> Assessment:
     epoch = status.last.epoch if status.last else 0
     since = memory.since if memory and memory.state is status.state else now
     incident = track(memory.incident if memory else None, status.state, epoch, now - since)
     due = None if busy else attempt(incident, status.state, now)
-    report = _report(status.state, due or incident, now - since)
+    share = share_of(window) if window and status.state is Lifecycle.RUNNING else None
+    dying = share is not None and exceeds(share, limit)
+    report = _dying(status.route, limit) if dying else _report(status, due or incident, now - since)
+    pause = f"{share}, more than {limit.max_ratio:.1%}" if dying and limit.on_exceed == "pause" and not busy else None
     mark = f"{status.state}/{epoch}/{report.text}" if report else None
     fresh = Memory(
         state=status.state,
         epoch=epoch,
         since=since,
         incident=due or incident,
+        window=window,
         reported=memory.reported if memory else None,
         reported_at=memory.reported_at if memory else None,
     )
     told = fresh.reported == mark and fresh.reported_at is not None and now - fresh.reported_at < HEARTBEAT
     if report is None or told:
-        return Assessment(status, fresh, None, due)
-    return Assessment(status, fresh.model_copy(update={"reported": mark, "reported_at": now}), report, due)
+        return Assessment(status, fresh, None, due, pause, share)
+    told_now = fresh.model_copy(update={"reported": mark, "reported_at": now})
+    return Assessment(status, told_now, report, due, pause, share)
 
 
-def _report(state: Lifecycle, incident: Incident | None, lasted: timedelta) -> Report | None:
+def _dying(route: str, limit: DeadLetterLimit) -> Report:
+    more = f"more than {limit.max_ratio:.1%} of the events of the last minutes died"
+    return Report(passed=False, given_up=False, text=f"{more}: keystone dlq show {route.split('.', 1)[0]}")
+
+
+def _report(status: RouteStatus, incident: Incident | None, lasted: timedelta) -> Report | None:
+    state = status.state
     if state is Lifecycle.RUNNING:
         return Report(passed=True, given_up=False, text="every subtask runs")
     if state is Lifecycle.STOPPED:
         return Report(passed=True, given_up=False, text="stopped on purpose")
+    if state is Lifecycle.PAUSED:
+        why = status.last.note if status.last else ""
+        stream = status.route.split(".", 1)[0]
+        mend = f"look (keystone dlq show {stream}), mend, and apply it again (keystone apply {status.route})"
+        return Report(passed=False, given_up=True, text=f"paused: {why}; {mend}")
     if not state.needs_redeploy:
         text = f"it does not run whole for more than {GRACE.seconds // 60} minutes ({state})"
         return Report(passed=False, given_up=False, text=text) if lasted >= GRACE else None

@@ -21,6 +21,7 @@ from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, n
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
 
 Progress = Callable[[str, str], None]
 """Is told (route, what is being done now)."""
@@ -31,6 +32,8 @@ PATIENCE = ACT_TIMEOUT + timedelta(seconds=30)
 
 _LOOK_AGAIN_S = 3.0
 
+_ENDS = {Act.STOP: End.STOPPED, Act.REPLACE: End.REPLACED, Act.PAUSE: End.PAUSED}
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -39,10 +42,14 @@ class Goal:
     Attributes:
         plan: what shall run.
         partitions: partitions of the source topic, should it have to be created.
+        limit: how many of its events may die.
+        why: what a pause is for; goes into the ledger.
     """
 
     plan: RouterPlan
     partitions: int
+    limit: DeadLetterLimit = DEFAULT_LIMIT
+    why: str = ""
 
     @property
     def route(self) -> str:
@@ -149,6 +156,8 @@ def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | N
     if last and job and last.outcome is None:  # its submitter died before it could write down that it went through
         last = gateways.ledger.record_outcome(last, Outcome.SUBMITTED, note="adopted", now=gateways.clock.now())
     action = decide(goal.plan, request, last, job, gateways.clock.now())
+    if action.act is Act.PAUSE:
+        action = replace(action, why=goal.why or action.why)
     step = _Step(goal, action, last)
     if action.act is Act.WAIT:
         return replace(step, error=Terminal(f"{goal.route}: {action.why}", mend="Try again in a few minutes."))
@@ -219,10 +228,10 @@ def _make_way(gateways: Gateways, step: _Step, jobs: Mapping[str, Job], progress
 def _end(gateways: Gateways, step: _Step, last: Deployment, jobs: Mapping[str, Job], progress: Progress) -> Deployment:
     """Bring the newest deployment to its end, as the action wants it, and return it as the ledger has it then."""
     match step.action.act:
-        case Act.STOP | Act.REPLACE:
+        case Act.STOP | Act.REPLACE | Act.PAUSE:
             progress(step.goal.route, "stopping with a savepoint")
-            end = End.STOPPED if step.action.act is Act.STOP else End.REPLACED
-            return stop(gateways, last, jobs[last.job_id], end)
+            note = step.action.why if step.action.act is Act.PAUSE else ""
+            return stop(gateways, last, jobs[last.job_id], _ENDS[step.action.act], note)
         case Act.FORGET if last.end is None and last.outcome is not None:
             return gateways.ledger.record_end(last, End.STOPPED, note=step.action.why, now=gateways.clock.now())
         case Act.START if last.is_open:

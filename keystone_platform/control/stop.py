@@ -12,7 +12,7 @@ SAVEPOINT_TIMEOUT_S = 150.0
 CANCEL_TIMEOUT_S = 60.0
 
 
-def stop(gateways: Gateways, deployment: Deployment, job: Job, end: End) -> Deployment:
+def stop(gateways: Gateways, deployment: Deployment, job: Job, end: End, note: str = "") -> Deployment:
     """Stop the job and record its end; return the deployment with the savepoint, if one was made.
 
     A job that runs whole is stopped with a savepoint. One that restarts or waits for slots cannot make one: it is
@@ -29,4 +29,4 @@ def stop(gateways: Gateways, deployment: Deployment, job: Job, end: End) -> Depl
         savepoint = gateways.flink.stop_with_savepoint(deployment.job_id, directory, SAVEPOINT_TIMEOUT_S)
     else:
         gateways.flink.cancel(deployment.job_id, CANCEL_TIMEOUT_S)
-    return gateways.ledger.record_end(stopping, end, savepoint=savepoint, now=gateways.clock.now())
+    return gateways.ledger.record_end(stopping, end, savepoint=savepoint, note=note, now=gateways.clock.now())

@@ -42,5 +42,9 @@ def plan_declared(fleet: Fleet) -> PlannedFleet:
     planned = plan_fleet(fleet)
     for error in (*fleet.errors, *planned.errors):
         _LOG.warning("not loaded: %s", error)
-    goals = {each.loaded.id: Goal(each.plan, each.loaded.stream.partitions) for each in planned.routes if each.plan}
+    goals = {
+        each.loaded.id: Goal(each.plan, each.loaded.stream.partitions, each.loaded.route.dead_letters)
+        for each in planned.routes
+        if each.plan
+    }
     return PlannedFleet(fleet, goals)

@@ -3,20 +3,27 @@
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
+from keystone_platform.control.dead_letter_counts import count_dead_letters
 from keystone_platform.control.health import Assessment, Memory, assess
+from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.sweep import sweep
 from keystone_platform.defs import keys
+from keystone_platform.defs.jobs import pause_config
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import status_metadata
 from keystone_platform.errors import KeystoneError
 
 INTERVAL_S = 10
 """Seconds between two sweeps."""
+
+PAUSE_AGAIN = timedelta(minutes=5)
+"""A pause that failed is asked for again after so long."""
 
 _CURSOR = TypeAdapter(dict[str, Memory])
 _UNFINISHED = [
@@ -27,13 +34,17 @@ _UNFINISHED = [
 ]
 
 
-def health_sensor(routes: Sequence[str]) -> dg.SensorDefinition:
-    """Return the sensor over these routes."""
+def health_sensor(goals: Mapping[str, Goal], pause: dg.JobDefinition) -> dg.SensorDefinition:
+    """Return the sensor over these routes; `pause` is the job that it asks for where too many events die."""
+    routes = list(goals)
+    limits = {route: goal.limit for route, goal in goals.items()}
+    selection = dg.AssetSelection.assets(*(keys.router_key(route) for route in routes))
+    redeploy = dg.define_asset_job(keys.REDEPLOY_JOB, selection, description="Reconciles routers: starts what is down.")
 
     @dg.sensor(
         name="router_health",
         description="Reports each router's health and asks for a redeploy of what is down.",
-        target=dg.AssetSelection.assets(*(keys.router_key(route) for route in routes)),
+        jobs=[redeploy, pause],
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -45,11 +56,12 @@ def health_sensor(routes: Sequence[str]) -> dg.SensorDefinition:
             statuses = sweep(gateways, routes)
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
-        assessments = assess(statuses, memories, _busy(context.instance), now)
+        counts = count_dead_letters(gateways, statuses, memories)
+        assessments = assess(statuses, memories, _busy(context.instance), now, counts, limits)
         flink = keystone.settings().flink_rest
         cursor = _CURSOR.dump_json({item.status.route: item.memory for item in assessments}).decode()
         return dg.SensorResult(
-            run_requests=_requests(assessments),
+            run_requests=[*_redeploys(assessments), *_pauses(assessments, now)],
             asset_events=[event for item in assessments for event in _events(item, flink)],
             cursor=cursor,
         )
@@ -68,13 +80,14 @@ def _memories(context: dg.SensorEvaluationContext) -> dict[str, Memory]:
 
 
 def _busy(instance: dg.DagsterInstance) -> frozenset[str]:
-    """Return the routes that an unfinished run of this sensor is redeploying."""
+    """Return the routes that an unfinished run of this sensor is redeploying or pausing."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={keys.HEALING_TAG: "true"}))
     selected = (key for run in runs for key in run.asset_selection or ())
-    return frozenset(".".join(key.path[1:]) for key in selected)
+    paused = (run.tags[keys.ROUTE_TAG] for run in runs if keys.ROUTE_TAG in run.tags)
+    return frozenset((*(".".join(key.path[1:]) for key in selected), *paused))
 
 
-def _requests(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
+def _redeploys(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
     """Ask for one run for all that is down now, since one JVM submits many routers."""
     due = [item for item in assessments if item.attempt]
     if not due:
@@ -87,9 +100,25 @@ def _requests(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
     return [
         dg.RunRequest(
             run_key=hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest(),
+            job_name=keys.REDEPLOY_JOB,
             asset_selection=[keys.router_key(item.status.route) for item in due],
             tags={keys.HEALING_TAG: "true"},
         )
+    ]
+
+
+def _pauses(assessments: Sequence[Assessment], now: datetime) -> list[dg.RunRequest]:
+    """Ask for a run a route; one that failed is asked for again in the next span of time."""
+    span = int(now.timestamp() // PAUSE_AGAIN.total_seconds())
+    return [
+        dg.RunRequest(
+            run_key=f"pause/{item.status.route}/{item.status.last.epoch}/{span}",
+            job_name=keys.PAUSE_JOB,
+            run_config=pause_config(item.status.route, item.status.last.epoch, item.pause),
+            tags={keys.HEALING_TAG: "true", keys.ROUTE_TAG: item.status.route},
+        )
+        for item in assessments
+        if item.pause and item.status.last
     ]
 
 
@@ -100,6 +129,9 @@ def _events(item: Assessment, flink: str) -> list[dg.AssetCheckEvaluation | dg.A
     metadata = status_metadata(item.status, flink)
     if item.memory.incident:
         metadata[keys.ATTEMPTS] = item.memory.incident.attempts
+    if item.share:
+        counted = {keys.EVENTS: item.share.events, keys.DEAD_LETTERS: item.share.dead}
+        metadata |= {**counted, keys.DEAD_LETTER_RATIO: item.share.ratio}
     return [
         dg.AssetCheckEvaluation(
             asset_key=key,

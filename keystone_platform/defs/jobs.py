@@ -3,13 +3,15 @@
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from keystone_platform.control.goals import deployed
 from keystone_platform.control.reconcile import Goal, reconcile
-from keystone_platform.defs.keys import FLINK_POOL
+from keystone_platform.defs.keys import FLINK_POOL, PAUSE_JOB
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import fail_if_any
 from keystone_platform.errors import InvalidSpec
@@ -30,6 +32,43 @@ def lifecycle_jobs(goals: Mapping[str, Goal]) -> list[dg.JobDefinition]:
         ),
         _job("restart_routers", "Stop routers with a savepoint and start them from it.", Request.RESTART, goals),
     ]
+
+
+class PausedRoute(dg.Config):
+    """A router to pause, and why."""
+
+    route: str = Field(description="`<stream>.<route>`, e.g. `playback.warehouse`.")
+    epoch: int = Field(description="The deployment that is meant; a newer one is left alone.")
+    why: str = Field(description="Goes into the ledger, for who looks at it.")
+
+
+def pause_config(route: str, epoch: int, why: str) -> dict[str, Any]:
+    """Return the run config of the pause job."""
+    return {"ops": {f"{PAUSE_JOB}_op": {"config": {"route": route, "epoch": epoch, "why": why}}}}
+
+
+def pause_job() -> dg.JobDefinition:
+    """Return the job that stops a router of which too many events die; the ledger then says that it is paused."""
+    description = "Stop a router with a savepoint since too many of its events die; it waits for a person to apply it."
+
+    @dg.op(name=f"{PAUSE_JOB}_op", description=description, pool=FLINK_POOL)
+    def pause(context: dg.OpExecutionContext, config: PausedRoute, keystone: KeystoneResource) -> None:
+        gateways = keystone.gateways()
+        (goal,) = deployed(gateways.ledger, [config.route])
+        last = gateways.ledger.latest()[config.route]
+        if last.epoch != config.epoch:
+            context.log.info(f"{config.route}: epoch {config.epoch} was meant, {last.epoch} is there: left alone")
+            return
+        verdicts = reconcile(gateways, [replace(goal, why=config.why)], Request.PAUSE)
+        for verdict in verdicts:
+            context.log.info(f"{verdict.route}: {verdict.message}")
+        fail_if_any(verdicts)
+
+    @dg.job(name=PAUSE_JOB, description=description)
+    def job() -> None:
+        pause()
+
+    return job
 
 
 def _job(name: str, description: str, request: Request, goals: Mapping[str, Goal]) -> dg.JobDefinition:

@@ -10,6 +10,12 @@ HEALING_TAG = "keystone/healing"
 RUNNING_CHECK = "running"
 """Asset check of a router: every subtask of its job runs, by its own plan."""
 
+ROUTE_TAG = "keystone/route"
+"""Tag of a run that the health sensor asked for and that selects no asset: the route that it acts on."""
+
+REDEPLOY_JOB = "redeploy_routers"
+PAUSE_JOB = "pause_routers"
+
 FLINK_POOL = "flink"
 """Pool of the runs that act on the Flink cluster, since each starts a JVM to submit from."""
 
@@ -28,6 +34,12 @@ FILTER = "keystone/filter"
 DESTINATION = "keystone/destination"
 ATTEMPTS = "keystone/attempts"
 """Redeploys asked for in the incident that is open."""
+
+
+EVENTS = "keystone/events"
+DEAD_LETTERS = "keystone/dead_letters"
+DEAD_LETTER_RATIO = "keystone/dead_letter_ratio"
+"""Of the last minutes, as the job counted them."""
 
 
 def topic_key(stream: str) -> AssetKey:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from keystone_platform.plan.observation import Checkpoints, Cluster, Job
+from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job
 
 
 class FlinkGateway(Protocol):
@@ -24,6 +24,10 @@ class FlinkGateway(Protocol):
 
     def checkpoints(self, job_id: str) -> Checkpoints:
         """Return the job's checkpoint statistics; raises Transient if the job is unknown."""
+        ...
+
+    def event_counts(self, job_id: str) -> EventCounts | None:
+        """Return what the router's job has counted, or None when it does not tell (yet); some three requests."""
         ...
 
     def failure(self, job_id: str) -> str | None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.clock import Clock, SystemClock
-from keystone_platform.plan.observation import Checkpoints, Cluster, Job, JobState
+from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job, JobState
 
 _POLL_S = 0.5
+
+_EVENTS = re.compile(r"Source__.*\.numRecordsOut")
+"""Metric of the operator that reads the topics: a row a record."""
+
+_DEAD = re.compile(r"_dead_letters\[\d+\]__Writer\.numRecordsIn")
+"""Metric of the operator that writes the dead letters, as flink_jobs names their table."""
 
 
 class FlinkRest:
@@ -45,6 +53,18 @@ class FlinkRest:
             latest_at=_time(completed["latest_ack_timestamp"]) if completed else None,
             restored_from=restored.get("external_path"),
         )
+
+    def event_counts(self, job_id: str) -> EventCounts | None:
+        events: list[int] = []
+        dead: list[int] = []
+        for vertex in self._get(f"/jobs/{job_id}")["vertices"]:
+            path = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
+            for pattern, found in ((_EVENTS, events), (_DEAD, dead)):
+                names = [metric["id"] for metric in self._get(path) if pattern.fullmatch(metric["id"])]
+                if names:
+                    asked = urlencode({"get": ",".join(names), "agg": "sum"})
+                    found += [int(metric["sum"]) for metric in self._get(f"{path}?{asked}")]
+        return EventCounts(sum(events), sum(dead)) if events and dead else None
 
     def failure(self, job_id: str) -> str | None:
         entries = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1")["exceptionHistory"]["entries"]

@@ -21,6 +21,8 @@ class Request(StrEnum):
     """Stop with a savepoint and start from it, also when the plan is the same."""
     STOP = "stop"
     """Stop with a savepoint and stay stopped."""
+    PAUSE = "pause"
+    """Stop with a savepoint what runs, since too many events die; what does not run is left alone."""
 
 
 class Act(StrEnum):
@@ -35,6 +37,8 @@ class Act(StrEnum):
     """Stop with a savepoint, then start from it."""
     STOP = "stop"
     """Stop with a savepoint."""
+    PAUSE = "pause"
+    """Stop with a savepoint, and remember why."""
     FORGET = "forget"
     """Nothing runs; record that it is to stay so."""
 
@@ -63,6 +67,8 @@ def decide(
     state = lifecycle(last, job, now)
     if state in (Lifecycle.SUBMITTING, Lifecycle.STOPPING):
         return Action(Act.WAIT, f"somebody else is {state} it, or died while doing so")
+    if request is Request.PAUSE:
+        return _pause(state)
     if request is Request.STOP or goal is None:
         return _stop(state)
     if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED) and last:
@@ -70,10 +76,16 @@ def decide(
     return _start(state)
 
 
+def _pause(state: Lifecycle) -> Action:
+    if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED):
+        return Action(Act.PAUSE, "too many events die")
+    return Action(Act.NOTHING, f"nothing runs ({state})")
+
+
 def _stop(state: Lifecycle) -> Action:
     if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED):
         return Action(Act.STOP, "stop was asked for")
-    if state in (Lifecycle.ABSENT, Lifecycle.STOPPED):
+    if state in (Lifecycle.ABSENT, Lifecycle.STOPPED, Lifecycle.PAUSED):
         return Action(Act.NOTHING, f"nothing runs ({state})")
     return Action(Act.FORGET, f"stop was asked for and nothing runs ({state})")
 
@@ -92,6 +104,8 @@ def _start(state: Lifecycle) -> Action:
             return Action(Act.START, "it was never deployed", Cause.DEPLOY)
         case Lifecycle.STOPPED:
             return Action(Act.START, "it was stopped", Cause.DEPLOY)
+        case Lifecycle.PAUSED:
+            return Action(Act.START, "it was paused", Cause.DEPLOY)
         case Lifecycle.REFUSED:
             return Action(Act.START, "its last submission was refused", Cause.DEPLOY)
         case Lifecycle.REPLACING:

@@ -43,6 +43,8 @@ class End(StrEnum):
 
     STOPPED = "stopped"
     """On purpose and for good: nothing starts it again but a person."""
+    PAUSED = "paused"
+    """By the platform, since too many of its events died; a person has to look and apply it again."""
     REPLACED = "replaced"
     """On purpose, to make place for the next epoch."""
     LOST = "lost"

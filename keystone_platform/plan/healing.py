@@ -51,7 +51,7 @@ def track(incident: Incident | None, state: Lifecycle, epoch: int, lasted: timed
     """Open, keep or close the incident; `lasted` is how long the route has been in this state."""
     if state.needs_redeploy:
         return incident or Incident(epoch=epoch)
-    if incident is None or state is Lifecycle.STOPPED:
+    if incident is None or state in (Lifecycle.STOPPED, Lifecycle.PAUSED):
         return None
     return None if state is Lifecycle.RUNNING and lasted >= SETTLED else incident
 

@@ -33,6 +33,8 @@ class Lifecycle(StrEnum):
     """The ledger says it runs, the cluster knows no such job."""
     STOPPED = "stopped"
     """Stopped on purpose; only a person starts it again."""
+    PAUSED = "paused"
+    """Stopped by the platform, since too many of its events died; only a person starts it again."""
     REFUSED = "refused"
     """The last submission was refused, so nothing runs."""
     REPLACING = "replacing"
@@ -44,6 +46,9 @@ class Lifecycle(StrEnum):
         return self in (Lifecycle.ABANDONED, Lifecycle.FAILED, Lifecycle.GONE, Lifecycle.REFUSED, Lifecycle.REPLACING)
 
 
+_ENDED = {End.STOPPED: Lifecycle.STOPPED, End.PAUSED: Lifecycle.PAUSED}
+
+
 def lifecycle(last: Deployment | None, job: Job | None, now: datetime) -> Lifecycle:
     """Return the state of the route whose newest deployment is `last` and whose job, by `last.job_id`, is `job`."""
     if last is None:
@@ -51,7 +56,7 @@ def lifecycle(last: Deployment | None, job: Job | None, now: datetime) -> Lifecy
     if last.outcome is Outcome.REFUSED:
         return Lifecycle.REFUSED
     if last.end is not None:
-        return Lifecycle.STOPPED if last.end is End.STOPPED else Lifecycle.REPLACING
+        return _ENDED.get(last.end, Lifecycle.REPLACING)
     if job is None:
         return _without_job(last, now)
     if job.state.is_terminal:

@@ -61,6 +61,19 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class EventCounts:
+    """What a router's job has counted since its tasks were started.
+
+    Attributes:
+        events: read from its topics.
+        dead: written to the dead letters.
+    """
+
+    events: int
+    dead: int
+
+
+@dataclass(frozen=True)
 class Checkpoints:
     """A job's checkpoints in this run.
 

@@ -26,6 +26,9 @@ TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,244}[A-
 LONGEST_TOPIC = 249
 """Characters of a Kafka topic's name, at most."""
 
+DEAD_LETTER_NAMESPACE = "dead_letters"
+"""Namespace of the tables of landed dead letters, one a stream."""
+
 REPLAY_INFIX = ".replay."
 """Between a stream's topic and a route's name: the topic of the route's replayed dead letters."""
 
@@ -157,6 +160,18 @@ def _on_type_error(value: Any) -> Any:  # noqa: ANN401 - raw YAML
     return OnTypeError.NULL if value is None else value
 
 
+class DeadLetterLimit(Spec):
+    """How many of a route's events may die, and what happens when more do."""
+
+    max_ratio: float = Field(default=0.05, ge=0, le=1)
+    """Dead events by all events of the last minutes."""
+    on_exceed: Literal["warn", "pause"] = "warn"
+    """`warn`: the health check fails. `pause`: the router is stopped too, until a person applies the route again."""
+
+
+DEFAULT_LIMIT = DeadLetterLimit()
+
+
 class RouteSpec(Spec):
     """One way of a stream's events to one sink."""
 
@@ -170,6 +185,8 @@ class RouteSpec(Spec):
     parallelism: int = Field(default=1, ge=1, le=1024, strict=True)
     checkpoint_interval_s: int = Field(default=10, ge=1, le=3600, strict=True)
     """Seconds between checkpoints and so between commits: the age of a landed row, against the number of files."""
+
+    dead_letters: DeadLetterLimit = DEFAULT_LIMIT
 
     @property
     def route_name(self) -> str:

@@ -12,6 +12,7 @@ from keystone_platform.errors import InvalidSpec
 from keystone_platform.spec.filters import field_paths, parse_expression, parse_filter
 from keystone_platform.spec.models import (
     CHECKPOINT_TIMEOUT_S,
+    DEAD_LETTER_NAMESPACE,
     LONGEST_TOPIC,
     RECOVERY_MARGIN_S,
     REPLAY_INFIX,
@@ -213,6 +214,7 @@ def _across(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
         if route.sink.warehouse
     ]
     yield from _contested(tables, "two routes write into the table {name!r}", "Give each route a table of its own.")
+    yield from _reserved_tables(tables)
     indexes = [
         _Claim(route.sink.search.index, each, ("routes", index, "sink", "search", "index"))
         for each in candidates
@@ -221,6 +223,13 @@ def _across(candidates: Sequence[Candidate]) -> Iterator[InvalidSpec]:
     ]
     yield from _contested(indexes, "two routes write into the index {name!r}", "Give each route an index of its own.")
     yield from _kafka_sinks(candidates)
+
+
+def _reserved_tables(tables: Iterable[_Claim]) -> Iterator[InvalidSpec]:
+    for claim in tables:
+        if claim.name.startswith(f"{DEAD_LETTER_NAMESPACE}."):
+            what = f"the namespace {DEAD_LETTER_NAMESPACE!r} holds landed dead letters"
+            yield claim.owner.error(claim.path, what, "Name a table of another namespace.")
 
 
 def _contested(claims: Iterable[_Claim], what: str, mend: str) -> Iterator[InvalidSpec]:

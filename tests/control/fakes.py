@@ -17,7 +17,7 @@ from keystone_platform.gateways.iceberg_files import Changes, HourTotals
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
-from keystone_platform.plan.observation import Checkpoints, Cluster, Job, JobState
+from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job, JobState
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 from keystone_platform.spec.types import Field, Scalar
@@ -71,6 +71,7 @@ class FakeFlink:
     savepoints_fail: bool = False
     known: dict[str, Job] = field(default_factory=dict)
     submissions: list[Submission] = field(default_factory=list)
+    counted: dict[str, EventCounts] = field(default_factory=dict)
     fails_at_start: set[str] = field(default_factory=set)
     """Digests of plans whose jobs fail as soon as they run."""
     _checkpoints: dict[str, int] = field(default_factory=dict)
@@ -92,6 +93,10 @@ class FakeFlink:
         self._answer()
         count = self._checkpoints.get(job_id, 0)
         return Checkpoints(count, 0, None, None, self._submission(job_id).restore_from)
+
+    def event_counts(self, job_id: str) -> EventCounts | None:
+        self._answer()
+        return self.counted.get(job_id)
 
     def failure(self, job_id: str) -> str | None:
         return "java.lang.Exception: it fails" if self.known[job_id].state is JobState.FAILED else None
@@ -206,6 +211,9 @@ class FakeKafka:
         created = name not in self.topics
         self.topics.setdefault(name, partitions)
         return created
+
+    def ends(self, topics: Collection[str]) -> Mapping[str, int]:
+        return {}
 
     def offsets(self, topic: str) -> Offsets:
         return Offsets({}, {})

@@ -139,6 +139,11 @@ def test_the_topic_of_replayed_letters_fits_what_kafka_takes(tmp_path: Path, top
     assert len(errors_of(tmp_path)) == breaches
 
 
+def test_the_tables_of_dead_letters_are_nobody_elses(tmp_path: Path) -> None:
+    write(tmp_path, a=stream("a", "{warehouse: {table: dead_letters.a}}"))
+    assert places(tmp_path) == [("a.yaml", 4, "routes[0].sink.warehouse.table")]
+
+
 def test_a_kafka_sink_never_writes_into_a_routes_replays(tmp_path: Path) -> None:
     write(tmp_path, a=stream("a", kafka("b.replay.r0")), b=stream("b", table("b")))
     assert places(tmp_path) == [("a.yaml", 4, "routes[0].sink.kafka.topic")]

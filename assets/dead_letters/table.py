@@ -1,0 +1,123 @@
+"""The table of a stream's dead letters: its columns, and how far the topic is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.transforms import DayTransform
+from pyiceberg.types import (
+    BinaryType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    MapType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
+
+from keystone_platform.dead_letters.letter import DeadLetter
+from keystone_platform.gateways.iceberg_schema import TABLE_PROPERTIES
+from keystone_platform.spec.models import DEAD_LETTER_NAMESPACE
+
+_COLUMNS: Mapping[str, IcebergType] = {
+    "died_at": TimestamptzType(),
+    "event_time": TimestamptzType(),
+    "route": StringType(),
+    "code": StringType(),
+    "text": StringType(),
+    "plan_digest": StringType(),
+    "source_topic": StringType(),
+    "source_partition": IntegerType(),
+    "source_offset": LongType(),
+    "guid": StringType(),
+    "key": BinaryType(),
+    "payload": BinaryType(),
+    "headers": MapType(101, StringType(), 102, BinaryType(), value_required=False),
+    "letter_partition": IntegerType(),
+    "letter_offset": LongType(),
+}
+"""(letter_partition, letter_offset) is a row's identity, (route, source_*) its event's: an event may have two rows."""
+
+SCHEMA = Schema(
+    *(NestedField(number, name, kind, required=False) for number, (name, kind) in enumerate(_COLUMNS.items(), 1))
+)
+
+PARTITIONS = PartitionSpec(PartitionField(1, 1000, DayTransform(), "died_at_day"))
+
+PROPERTIES: Mapping[str, str] = {
+    **TABLE_PROPERTIES,
+    # a commit that collides is another landing of the same letters: to try it again would land them twice
+    "commit.retry.num-retries": "0",
+}
+
+NEXT_OFFSET = "keystone.dead-letters.next-offset."
+"""Table property, and in a snapshot's summary, followed by a partition of the topic: the first offset that is not in
+the table. It is written in the commit that lands the rows before it."""
+
+_ARROW = pa.schema(
+    {
+        "died_at": pa.timestamp("us", tz="UTC"),
+        "event_time": pa.timestamp("us", tz="UTC"),
+        "route": pa.string(),
+        "code": pa.string(),
+        "text": pa.string(),
+        "plan_digest": pa.string(),
+        "source_topic": pa.string(),
+        "source_partition": pa.int32(),
+        "source_offset": pa.int64(),
+        "guid": pa.string(),
+        "key": pa.binary(),
+        "payload": pa.binary(),
+        "headers": pa.map_(pa.string(), pa.binary()),
+        "letter_partition": pa.int32(),
+        "letter_offset": pa.int64(),
+    }
+)
+
+
+def table_name(stream: str) -> str:
+    """Return the table of the stream's dead letters."""
+    return f"{DEAD_LETTER_NAMESPACE}.{stream}"
+
+
+def rows(letters: Sequence[DeadLetter]) -> pa.Table:
+    """Return the letters as rows of the table."""
+    return pa.Table.from_pylist([_row(letter) for letter in letters], schema=_ARROW)
+
+
+def next_offsets(properties: Mapping[str, str]) -> dict[int, int]:
+    """Return, by partition, the first offset that is not in the table yet."""
+    return {
+        int(name.removeprefix(NEXT_OFFSET)): int(value)
+        for name, value in properties.items()
+        if name.startswith(NEXT_OFFSET)
+    }
+
+
+def offset_properties(offsets: Mapping[int, int]) -> dict[str, str]:
+    """Return what `next_offsets` reads."""
+    return {f"{NEXT_OFFSET}{partition}": str(offset) for partition, offset in offsets.items()}
+
+
+def _row(letter: DeadLetter) -> dict[str, object]:
+    return {
+        "died_at": letter.died_at,
+        "event_time": letter.event_time,
+        "route": letter.route,
+        "code": letter.code,
+        "text": letter.text,
+        "plan_digest": letter.digest,
+        "source_topic": letter.source.topic,
+        "source_partition": letter.source.partition,
+        "source_offset": letter.source.offset,
+        "guid": letter.guid,
+        "key": letter.key,
+        "payload": letter.payload,
+        "headers": list(letter.headers.items()),
+        "letter_partition": letter.at.partition,
+        "letter_offset": letter.at.offset,
+    }
