@@ -18,6 +18,11 @@ def replayable(ledger: Ledger, stream: LoadedStream, routes: Sequence[str]) -> M
         InvalidSpec: a named route is not declared, was never deployed, or reads no replay topic; without names: no
             route of the stream does.
     """
+    declared = [route.id for route in stream.routes]
+    for name in routes:
+        if name not in declared:
+            message = f"no route {name!r} is declared"
+            raise InvalidSpec(message, mend=f"{stream.spec.stream} has: {', '.join(declared)}.")
     found: dict[str, Deployment] = {}
     for route in stream.routes:
         if routes and route.id not in routes:

@@ -106,6 +106,8 @@ class Replay:
             Terminal: a replay topic has lost records, so that nobody knows what was replayed.
         """
         verdict = ReplayVerdict()
+        if not self.gateway.offsets(self.topic).span:
+            return verdict
         with ReplayProducer(self.kafka, self.stream) as producer:  # fences others off before what they did is read
             for batch in self._due(selection, verdict, progress):
                 for letter in batch:
