@@ -9,7 +9,6 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.table import Table
 
 from assets.dead_letters.table import (
-    PARTITIONS,
     PROPERTIES,
     SCHEMA,
     next_offsets,
@@ -127,6 +126,6 @@ def _table(lake: IcebergLake, name: str) -> Table:
     except NoSuchTableError:
         lake.catalog.create_namespace_if_not_exists(name.split(".", 1)[0])
     try:
-        return lake.catalog.create_table(name, SCHEMA, partition_spec=PARTITIONS, properties=dict(PROPERTIES))
+        return lake.catalog.create_table(name, SCHEMA, properties=dict(PROPERTIES))
     except TableAlreadyExistsError:  # another landing made it in the same moment
         return lake.catalog.load_table(name)

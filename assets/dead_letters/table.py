@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.transforms import DayTransform
 from pyiceberg.types import (
     BinaryType,
     IcebergType,
@@ -45,8 +43,6 @@ _COLUMNS: Mapping[str, IcebergType] = {
 SCHEMA = Schema(
     *(NestedField(number, name, kind, required=False) for number, (name, kind) in enumerate(_COLUMNS.items(), 1))
 )
-
-PARTITIONS = PartitionSpec(PartitionField(1, 1000, DayTransform(), "died_at_day"))
 
 PROPERTIES: Mapping[str, str] = {
     **TABLE_PROPERTIES,

@@ -122,13 +122,7 @@ class ConfluentKafka:
         return True
 
     def offsets(self, topic: str) -> Offsets:
-        partitions = self._partitions(topic) or ()
-        settled = Retrying(
-            retry=retry_if_exception_type(Transient),
-            stop=stop_after_delay(self._timeout_s),
-            wait=wait_fixed(0.2),
-            reraise=True,
-        )
+        partitions, settled = self._partitions(topic) or (), self._settled()
         begin = settled(self._list, topic, partitions, OffsetSpec.earliest())
         return Offsets(begin=begin, end=settled(self._list, topic, partitions, OffsetSpec.latest()))
 
@@ -145,12 +139,7 @@ class ConfluentKafka:
                     raise
             else:
                 asked |= {TopicPartition(topic, each.id): OffsetSpec.latest() for each in partitions}
-        found: dict[str, int] = {}
-        futures = self._admin.list_offsets(asked, request_timeout=self._timeout_s) if asked else {}
-        for place, future in futures.items():
-            end = self._answer(f"list offsets of {place.topic}", future).offset
-            found[place.topic] = found.get(place.topic, 0) + end
-        return found
+        return self._settled()(self._sums, asked) if asked else {}
 
     def largest_record(self, topic: str) -> int | None:
         if self._partitions(topic) is None:
@@ -179,6 +168,22 @@ class ConfluentKafka:
             if refusal.code == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
             raise
+
+    def _settled(self) -> Retrying:
+        """Return what calls again until a topic that was just made, or a leader that just moved, has settled."""
+        return Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=stop_after_delay(self._timeout_s),
+            wait=wait_fixed(0.2),
+            reraise=True,
+        )
+
+    def _sums(self, asked: dict[TopicPartition, OffsetSpec]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for place, future in self._admin.list_offsets(asked, request_timeout=self._timeout_s).items():
+            end = self._answer(f"list offsets of {place.topic}", future).offset
+            found[place.topic] = found.get(place.topic, 0) + end
+        return found
 
     def _list(self, topic: str, partitions: tuple[int, ...], spec: OffsetSpec) -> dict[int, int]:
         if not partitions:
