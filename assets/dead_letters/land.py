@@ -124,7 +124,7 @@ def _table(lake: IcebergLake, name: str) -> Table:
     try:
         return lake.catalog.load_table(name)
     except NoSuchTableError:
-        lake.catalog.create_namespace_if_not_exists(name.split(".", 1)[0])
+        lake.ensure_namespace(name.split(".", 1)[0])
     try:
         return lake.catalog.create_table(name, SCHEMA, properties=dict(PROPERTIES))
     except TableAlreadyExistsError:  # another landing made it in the same moment

@@ -20,7 +20,7 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.table import Table
 from requests import RequestException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
@@ -200,6 +200,11 @@ class IcebergLake:
                 mend = f"Tables: {', '.join(self.tables()) or 'none yet'}."
                 raise InvalidSpec(message, mend=mend) from error
 
+    def ensure_namespace(self, name: str) -> None:
+        """Create the namespace unless it exists; of two creators at once both succeed."""
+        with suppress(IntegrityError):  # the other one's row is as good
+            self.catalog.create_namespace_if_not_exists(name)
+
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Turn what the catalog and the object store raise into the platform's errors; no secret gets into them."""
@@ -250,7 +255,7 @@ class IcebergLake:
 
     def _create(self, plan: RouterPlan, name: str) -> TableChange:
         schema = table_schema(plan)
-        self.catalog.create_namespace_if_not_exists(name.split(".")[0])
+        self.ensure_namespace(name.split(".")[0])
         try:
             self.catalog.create_table(name, schema, partition_spec=hourly(schema), properties=TABLE_PROPERTIES)
         except TableAlreadyExistsError:  # another creator was faster; its table is as good as ours or gets evolved
