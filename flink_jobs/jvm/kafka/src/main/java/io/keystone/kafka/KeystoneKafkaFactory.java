@@ -1,0 +1,94 @@
+package io.keystone.kafka;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.table.connector.format.DecodingFormat;
+import org.apache.flink.table.connector.source.DynamicTableSource;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.factories.DeserializationFormatFactory;
+import org.apache.flink.table.factories.DynamicTableSourceFactory;
+import org.apache.flink.table.factories.FactoryUtil;
+
+/** Makes {@code 'connector' = 'keystone-kafka'} known to Flink. */
+public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
+
+    public static final String IDENTIFIER = "keystone-kafka";
+
+    private static final String PROPERTIES = "properties.";
+
+    private static final ConfigOption<List<String>> TOPIC =
+            ConfigOptions.key("topic").stringType().asList().noDefaultValue().withDescription("The topics, separated by ';'.");
+
+    private static final ConfigOption<String> VALUE_FORMAT =
+            ConfigOptions.key("value" + FactoryUtil.FORMAT_SUFFIX)
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription("A format whose decoder never fails, such as keystone-json.");
+
+    private static final ConfigOption<Carry> CARRY =
+            ConfigOptions.key("scan.carry")
+                    .enumType(Carry.class)
+                    .defaultValue(Carry.NOTHING)
+                    .withDescription("What of a good event's record its row carries in the metadata key, raw and headers.");
+
+    private static final ConfigOption<Duration> DISCOVERY =
+            ConfigOptions.key("scan.topic-partition-discovery.interval")
+                    .durationType()
+                    .defaultValue(Duration.ofSeconds(30))
+                    .withDescription("How often partitions that were added are looked for; they are read from their beginning.");
+
+    private static final ConfigOption<Boolean> BOUNDED =
+            ConfigOptions.key("scan.bounded")
+                    .booleanType()
+                    .defaultValue(false)
+                    .withDescription("Whether the job ends where the topics end when it starts.");
+
+    @Override
+    public String factoryIdentifier() {
+        return IDENTIFIER;
+    }
+
+    @Override
+    public Set<ConfigOption<?>> requiredOptions() {
+        return Set.of(TOPIC, VALUE_FORMAT);
+    }
+
+    @Override
+    public Set<ConfigOption<?>> optionalOptions() {
+        return Set.of(CARRY, DISCOVERY, BOUNDED);
+    }
+
+    @Override
+    public DynamicTableSource createDynamicTableSource(Context context) {
+        FactoryUtil.TableFactoryHelper helper = FactoryUtil.createTableFactoryHelper(this, context);
+        DecodingFormat<DeserializationSchema<RowData>> format =
+                helper.discoverDecodingFormat(DeserializationFormatFactory.class, VALUE_FORMAT);
+        helper.validateExcept(PROPERTIES);
+        ReadableConfig options = helper.getOptions();
+        Properties properties = properties(context.getCatalogTable().getOptions());
+        properties.setProperty(
+                "partition.discovery.interval.ms", Long.toString(options.get(DISCOVERY).toMillis()));
+        return new KeystoneKafkaSource(
+                context.getPhysicalRowDataType(),
+                format,
+                new KeystoneKafkaSource.Scan(
+                        List.copyOf(options.get(TOPIC)), properties, options.get(CARRY), options.get(BOUNDED)));
+    }
+
+    private static Properties properties(Map<String, String> options) {
+        Properties properties = new Properties();
+        options.forEach((key, value) -> {
+            if (key.startsWith(PROPERTIES)) {
+                properties.setProperty(key.substring(PROPERTIES.length()), value);
+            }
+        });
+        return properties;
+    }
+}

@@ -1,0 +1,155 @@
+package io.keystone.kafka;
+
+import io.keystone.format.EventDeserializer;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Properties;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamSource;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.connector.ChangelogMode;
+import org.apache.flink.table.connector.ProviderContext;
+import org.apache.flink.table.connector.format.DecodingFormat;
+import org.apache.flink.table.connector.source.DataStreamScanProvider;
+import org.apache.flink.table.connector.source.DynamicTableSource;
+import org.apache.flink.table.connector.source.ScanTableSource;
+import org.apache.flink.table.connector.source.abilities.SupportsReadingMetadata;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.types.DataType;
+
+/** Topics as a table: the payload's declared columns, then what was asked for of {@link RecordMetadata}. */
+final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetadata {
+
+    /** The operator's name in ids: state of a table that was read with Flink's own connector restores. */
+    private static final String TRANSFORMATION = "kafka";
+
+    /**
+     * What is read.
+     *
+     * @param bounded whether reading ends where the topics end at the start.
+     */
+    record Scan(List<String> topics, Properties properties, Carry carry, boolean bounded) {}
+
+    private final DataType columns;
+    private final DecodingFormat<DeserializationSchema<RowData>> format;
+    private final Scan scan;
+
+    private List<RecordMetadata> metadata = List.of();
+    private DataType produced;
+
+    KeystoneKafkaSource(DataType columns, DecodingFormat<DeserializationSchema<RowData>> format, Scan scan) {
+        this.columns = columns;
+        this.format = format;
+        this.scan = scan;
+        this.produced = columns;
+    }
+
+    @Override
+    public Map<String, DataType> listReadableMetadata() {
+        Map<String, DataType> types = new LinkedHashMap<>();
+        for (RecordMetadata each : RecordMetadata.values()) {
+            types.put(each.key(), each.type());
+        }
+        return types;
+    }
+
+    @Override
+    public void applyReadableMetadata(List<String> keys, DataType producedDataType) {
+        metadata = keys.stream()
+                .map(key -> Arrays.stream(RecordMetadata.values())
+                        .filter(each -> each.key().equals(key))
+                        .findFirst()
+                        .orElseThrow())
+                .toList();
+        produced = producedDataType;
+    }
+
+    @Override
+    public ChangelogMode getChangelogMode() {
+        return ChangelogMode.insertOnly();
+    }
+
+    @Override
+    public ScanRuntimeProvider getScanRuntimeProvider(ScanContext context) {
+        if (!(format.createRuntimeDecoder(context, columns) instanceof EventDeserializer events)) {
+            throw new ValidationException(
+                    "'value.format' has to be one that never fails, such as 'keystone-json'.");
+        }
+        RecordDeserializer records = new RecordDeserializer(
+                events,
+                columns.getLogicalType().getChildren().size(),
+                metadata.toArray(RecordMetadata[]::new),
+                scan.carry(),
+                context.createTypeInformation(produced));
+        return new Provider(source(records), scan);
+    }
+
+    private KafkaSource<RowData> source(RecordDeserializer records) {
+        KafkaSourceBuilder<RowData> builder = KafkaSource.<RowData>builder()
+                .setTopics(scan.topics())
+                .setProperties(scan.properties())
+                // where a start finds no position in a checkpoint, and in partitions that are added later
+                .setStartingOffsets(OffsetsInitializer.earliest())
+                .setDeserializer(records);
+        return scan.bounded() ? builder.setBounded(OffsetsInitializer.latest()).build() : builder.build();
+    }
+
+    @Override
+    public DynamicTableSource copy() {
+        KeystoneKafkaSource copy = new KeystoneKafkaSource(columns, format, scan);
+        copy.metadata = metadata;
+        copy.produced = produced;
+        return copy;
+    }
+
+    @Override
+    public String asSummaryString() {
+        return "Events in Kafka";
+    }
+
+    @Override
+    public boolean supportsMetadataProjection() {
+        // the insert for good rows and the one for dead letters would else read the topics twice
+        return false;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof KeystoneKafkaSource that
+                && columns.equals(that.columns)
+                && format.equals(that.format)
+                && scan.equals(that.scan)
+                && metadata.equals(that.metadata)
+                && produced.equals(that.produced);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(columns, format, scan, metadata, produced);
+    }
+
+    private record Provider(KafkaSource<RowData> source, Scan scan) implements DataStreamScanProvider {
+        @Override
+        public DataStream<RowData> produceDataStream(ProviderContext context, StreamExecutionEnvironment environment) {
+            String name = "events of " + String.join(", ", scan.topics());
+            DataStreamSource<RowData> stream =
+                    environment.fromSource(source, WatermarkStrategy.noWatermarks(), name);
+            context.generateUid(TRANSFORMATION).ifPresent(stream::uid);
+            return stream;
+        }
+
+        @Override
+        public boolean isBounded() {
+            return scan.bounded();
+        }
+    }
+}
