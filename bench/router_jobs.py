@@ -24,8 +24,7 @@ ENGINES: tuple[Engine, ...] = ("keystone", "bare", "consume")
 
 INTERVAL_S = 3
 
-_FROM_START = "'scan.startup.mode' = 'earliest-offset'"
-_BOUNDED = f"{_FROM_START},\n  'scan.bounded.mode' = 'latest-offset'"
+_CARRY = "'scan.carry' = "
 
 _NINE = {
     "user_id": "bigint",
@@ -105,10 +104,8 @@ def keystone_job(plan: RouterPlan, connection: Connection, checkpoints: str) -> 
         plan=plan, epoch=1, job_id=uuid.uuid4().hex, restore_from=None, checkpoint_directory=checkpoints
     )
     program = router_program(submission, connection)
-    if not any(_FROM_START in table for table in program.tables):
-        message = "the router's source does not start as this benchmark expects"
-        raise ValueError(message)
-    return replace(program, tables=tuple(table.replace(_FROM_START, _BOUNDED) for table in program.tables))
+    bounded = f"'scan.bounded' = 'true',\n  {_CARRY}"
+    return replace(program, tables=tuple(table.replace(_CARRY, bounded) for table in program.tables))
 
 
 def bare_job(shape: Shape, table: str, connection: Connection, checkpoints: str) -> Program:

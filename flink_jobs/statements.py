@@ -158,12 +158,11 @@ def _warehouse_columns(plan: RouterPlan) -> list[_Column]:
 
 
 def _metadata_columns() -> list[_Column]:
-    source = _header(envelope.CE_SOURCE)
     metadata = {
-        "_guid": _header(envelope.CE_ID),
+        "_guid": sql.identifier(tables.GUID),
         "_time": f"CAST({sql.identifier(tables.TIME)} AS TIMESTAMP_LTZ(6))",
-        "_host": f"SPLIT_INDEX({source}, '/', 0)",
-        "_app": f"SPLIT_INDEX({source}, '/', 1)",
+        "_host": sql.identifier(tables.HOST),
+        "_app": sql.identifier(tables.APP),
         "_topic": sql.identifier(tables.TOPIC),
         "_partition": sql.identifier(tables.PARTITION),
         "_offset": sql.identifier(tables.OFFSET),
@@ -223,8 +222,3 @@ def _insert(table: str, columns: list[_Column], condition: str, source: str = ta
     names = ", ".join(sql.identifier(column.name) for column in columns)
     values = ",\n  ".join(column.expression for column in columns)
     return f"INSERT INTO {table}\n  ({names})\nSELECT\n  {values}\nFROM {sql.identifier(source)}\nWHERE {condition}"
-
-
-def _header(name: str) -> str:
-    """Return the header's text, null when the record has none of that name."""
-    return f"DECODE({sql.identifier(tables.HEADERS)}[{sql.text(name)}], 'UTF-8')"

@@ -28,16 +28,16 @@ SET 'restart-strategy.exponential-delay.reset-backoff-threshold' = '5 min';
 SET '$internal.pipeline.job-id' = '0123456789abcdef0123456789abcdef';
 
 CREATE TEMPORARY TABLE `_source` (
-  `_key` BYTES,
-  `_error` STRING METADATA FROM 'value.error' VIRTUAL,
-  `_raw` BYTES METADATA FROM 'value.raw' VIRTUAL,
+  `_error` STRING METADATA FROM 'error' VIRTUAL,
+  `_key` BYTES METADATA FROM 'key' VIRTUAL,
+  `_raw` BYTES METADATA FROM 'raw' VIRTUAL,
   `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
   `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   `_topic` STRING METADATA FROM 'topic' VIRTUAL,
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
-  'connector' = 'kafka',
+  'connector' = 'keystone-kafka',
   'topic' = 'playback',
   'properties.bootstrap.servers' = 'broker:9092',
   'properties.group.id' = 'keystone.playback.kafka',
@@ -45,11 +45,8 @@ CREATE TEMPORARY TABLE `_source` (
   'properties.fetch.max.bytes' = '67108864',
   'properties.max.partition.fetch.bytes' = '8388608',
   'properties.max.poll.records' = '5000',
-  'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '30 s',
-  'key.format' = 'raw',
-  'key.fields' = '_key',
-  'value.fields-include' = 'EXCEPT_KEY',
+  'scan.carry' = 'record',
   'value.format' = 'keystone-json'
 );
 

@@ -39,16 +39,19 @@ CREATE TEMPORARY TABLE `_source` (
   `device` ROW<`type` STRING, `os` STRING>,
   `at` TIMESTAMP_LTZ(6),
   `duration_ms` INT,
-  `_key` BYTES,
-  `_error` STRING METADATA FROM 'value.error' VIRTUAL,
-  `_raw` BYTES METADATA FROM 'value.raw' VIRTUAL,
+  `_error` STRING METADATA FROM 'error' VIRTUAL,
+  `_key` BYTES METADATA FROM 'key' VIRTUAL,
+  `_raw` BYTES METADATA FROM 'raw' VIRTUAL,
   `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
+  `_guid` STRING METADATA FROM 'event-id' VIRTUAL,
+  `_host` STRING METADATA FROM 'host' VIRTUAL,
+  `_app` STRING METADATA FROM 'app' VIRTUAL,
   `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   `_topic` STRING METADATA FROM 'topic' VIRTUAL,
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
-  'connector' = 'kafka',
+  'connector' = 'keystone-kafka',
   'topic' = 'playback;playback.replay.warehouse',
   'properties.bootstrap.servers' = 'broker:9092',
   'properties.group.id' = 'keystone.playback.search',
@@ -56,11 +59,8 @@ CREATE TEMPORARY TABLE `_source` (
   'properties.fetch.max.bytes' = '67108864',
   'properties.max.partition.fetch.bytes' = '8388608',
   'properties.max.poll.records' = '5000',
-  'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '30 s',
-  'key.format' = 'raw',
-  'key.fields' = '_key',
-  'value.fields-include' = 'EXCEPT_KEY',
+  'scan.carry' = 'record',
   'value.format' = 'keystone-json'
 );
 
@@ -91,16 +91,16 @@ SELECT `_key`, `_raw`, `_headers`, `_time`, `_topic`, `_partition`, `_offset`, `
 UNION ALL
 SELECT `_key`, `_raw`, `_headers`, `_time`, `_topic`, `_partition`, `_offset`, index_documents(
   CONCAT('playback-', DATE_FORMAT(`_time`, 'yyyy.MM.dd'), ''),
-  COALESCE(NULLIF(DECODE(`_headers`['ce_id'], 'UTF-8'), ''), CONCAT(`_topic`, '-', CAST(`_partition` AS STRING), '-', CAST(`_offset` AS STRING))),
+  COALESCE(NULLIF(`_guid`, ''), CONCAT(`_topic`, '-', CAST(`_partition` AS STRING), '-', CAST(`_offset` AS STRING))),
   JSON_OBJECT(
     KEY 'user_id' VALUE `user_id`,
     KEY 'device_type' VALUE `device`.`type`,
     KEY 'at' VALUE DATE_FORMAT(`at`, 'yyyy-MM-dd''T''HH:mm:ss.SSSSSS''Z'''),
     KEY 'device' VALUE JSON(NULLIF(JSON_OBJECT(KEY 'type' VALUE `device`.`type`, KEY 'os' VALUE `device`.`os` ABSENT ON NULL), '{}')),
-    KEY '_guid' VALUE DECODE(`_headers`['ce_id'], 'UTF-8'),
+    KEY '_guid' VALUE `_guid`,
     KEY '_time' VALUE DATE_FORMAT(CAST(`_time` AS TIMESTAMP_LTZ(6)), 'yyyy-MM-dd''T''HH:mm:ss.SSSSSS''Z'''),
-    KEY '_host' VALUE SPLIT_INDEX(DECODE(`_headers`['ce_source'], 'UTF-8'), '/', 0),
-    KEY '_app' VALUE SPLIT_INDEX(DECODE(`_headers`['ce_source'], 'UTF-8'), '/', 1),
+    KEY '_host' VALUE `_host`,
+    KEY '_app' VALUE `_app`,
     KEY '_topic' VALUE `_topic`,
     KEY '_partition' VALUE `_partition`,
     KEY '_offset' VALUE `_offset`

@@ -42,16 +42,19 @@ CREATE CATALOG `keystone` WITH (
 );
 
 CREATE TEMPORARY TABLE `_source` (
-  `_key` BYTES,
-  `_error` STRING METADATA FROM 'value.error' VIRTUAL,
-  `_raw` BYTES METADATA FROM 'value.raw' VIRTUAL,
+  `_error` STRING METADATA FROM 'error' VIRTUAL,
+  `_key` BYTES METADATA FROM 'key' VIRTUAL,
+  `_raw` BYTES METADATA FROM 'raw' VIRTUAL,
   `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
+  `_guid` STRING METADATA FROM 'event-id' VIRTUAL,
+  `_host` STRING METADATA FROM 'host' VIRTUAL,
+  `_app` STRING METADATA FROM 'app' VIRTUAL,
   `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   `_topic` STRING METADATA FROM 'topic' VIRTUAL,
   `_partition` INT METADATA FROM 'partition' VIRTUAL,
   `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
 ) WITH (
-  'connector' = 'kafka',
+  'connector' = 'keystone-kafka',
   'topic' = 'playback',
   'properties.bootstrap.servers' = 'broker:9092',
   'properties.group.id' = 'keystone.playback.warehouse',
@@ -59,11 +62,8 @@ CREATE TEMPORARY TABLE `_source` (
   'properties.fetch.max.bytes' = '67108864',
   'properties.max.partition.fetch.bytes' = '8388608',
   'properties.max.poll.records' = '5000',
-  'scan.startup.mode' = 'earliest-offset',
   'scan.topic-partition-discovery.interval' = '30 s',
-  'key.format' = 'raw',
-  'key.fields' = '_key',
-  'value.fields-include' = 'EXCEPT_KEY',
+  'scan.carry' = 'payload',
   'value.format' = 'keystone-json'
 );
 
@@ -95,10 +95,10 @@ INSERT INTO `keystone`.`events`.`playback` /*+ OPTIONS('uid-suffix' = 'playback.
   (`_value`, `_guid`, `_time`, `_host`, `_app`, `_topic`, `_partition`, `_offset`)
 SELECT
   `_raw`,
-  DECODE(`_headers`['ce_id'], 'UTF-8'),
+  `_guid`,
   CAST(`_time` AS TIMESTAMP_LTZ(6)),
-  SPLIT_INDEX(DECODE(`_headers`['ce_source'], 'UTF-8'), '/', 0),
-  SPLIT_INDEX(DECODE(`_headers`['ce_source'], 'UTF-8'), '/', 1),
+  `_host`,
+  `_app`,
   `_topic`,
   `_partition`,
   `_offset`
