@@ -72,6 +72,9 @@ logger.hadoop.name = org.apache.hadoop
 logger.hadoop.level = WARN
 logger.metrics.name = org.apache.hadoop.metrics2
 logger.metrics.level = ERROR
+# tells the whole environment of a Python worker when it ends, and the keys of the object store are in it
+logger.workers.name = org.apache.beam.runners.fnexecution.control.DefaultJobBundleFactory
+logger.workers.level = OFF
 """
 
 _LOG4J_CLIENT = """\
