@@ -170,6 +170,7 @@ def test_what_the_server_refuses_is_a_dead_letter_with_its_reason_and_bytes(foun
     assert refused[b"long id"].headers[envelope.CE_ID] == b"x" * 600
 
 
+@pytest.mark.drill
 def test_a_changed_filter_goes_through_a_savepoint_and_no_document_is_missing(found: Found) -> None:
     before = found.documents()
     assert found.apply("country = 'JP'") is Cause.UPGRADE

@@ -214,6 +214,8 @@ def test_ctrl_c_while_starting_stops_what_was_started(little_home: Path) -> None
         [sys.executable, "-c", "from keystone_platform.cli import main; main()", "up", "--without", "dagster"],
         env={**os.environ, "KEYSTONE_HOME": str(little_home)},
         stderr=subprocess.PIPE,
+        # a shell that runs the tests in the background makes its children ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     _wait_until(lambda: little.pid("kafka") is not None if little.supervisor_pid() else False)
     process.send_signal(signal.SIGINT)
