@@ -46,7 +46,7 @@ lint: setup ## ruff and strict types
 	@$(BIN)/mypy
 
 .PHONY: test
-test: setup ## All tests, on the real stack (about 9 minutes on 2 cores)
+test: setup ## All tests, on the real stack (about 16 minutes on 2 cores)
 	@$(BIN)/python -m pytest -q -m "not drill" tests
 
 .PHONY: drills
