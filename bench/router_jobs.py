@@ -104,6 +104,9 @@ def keystone_job(plan: RouterPlan, connection: Connection, checkpoints: str) -> 
         plan=plan, epoch=1, job_id=uuid.uuid4().hex, restore_from=None, checkpoint_directory=checkpoints
     )
     program = router_program(submission, connection)
+    if not any(_CARRY in table for table in program.tables):
+        message = "the router's source is not declared as this benchmark expects, so it would never end"
+        raise ValueError(message)
     bounded = f"'scan.bounded' = 'true',\n  {_CARRY}"
     return replace(program, tables=tuple(table.replace(_CARRY, bounded) for table in program.tables))
 

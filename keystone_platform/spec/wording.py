@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from keystone_platform.spec.models import (
+    DeadLetterLimit,
     KafkaSink,
     RouteSpec,
     SearchSink,
@@ -29,6 +30,7 @@ MODELS: dict[Keys, type[Spec]] = {
     ("routes", "sink", "kafka"): KafkaSink,
     ("routes", "sink", "search"): SearchSink,
     ("routes", "select"): SelectItem,
+    ("routes", "dead_letters"): DeadLetterLimit,
 }
 
 _SNAKE = "a lower-case letter first, then lower-case letters, digits and underscores, at most 63"
@@ -55,6 +57,9 @@ FORMS: dict[Keys, str] = {
     ("routes", "select", "path"): "a field of the schema, dotted when nested, such as `device.type`",
     ("routes", "parallelism"): "a whole number from 1 to 1024",
     ("routes", "checkpoint_interval_s"): "a whole number of seconds from 1 to 3600",
+    ("routes", "dead_letters"): "`max_ratio` and, if wanted, `on_exceed`",
+    ("routes", "dead_letters", "max_ratio"): "a share of the events from 0 to 1, such as 0.01",
+    ("routes", "dead_letters", "on_exceed"): "`warn` or `pause`",
     ("routes", "sink"): "one of `warehouse: {table: …}`, `kafka: {topic: …}`, `search: {index: …}`",
     ("routes", "sink", "warehouse"): "`table: namespace.name`",
     ("routes", "sink", "warehouse", "table"): "`namespace.name`, lower-case letters, digits and underscores",

@@ -56,14 +56,14 @@ def load_state(home: Home) -> StackState | None:
     """Return what the last `up` remembered, None before the first.
 
     Raises:
-        Terminal: the file is damaged.
+        Terminal: the file is damaged, or of another version.
     """
     if not home.state.is_file():
         return None
     try:
         return StackState.model_validate_json(home.state.read_text())
     except ValidationError as error:
-        message = f"{home.state} is damaged: {error.errors()[0]['msg']}"
+        message = f"{home.state} is damaged, or of another version of Keystone: {error.errors()[0]['msg']}"
         mend = "Remove it: the next `keystone up` writes it anew, with a new S3 key."
         raise Terminal(message, mend=mend) from error
 
