@@ -74,8 +74,8 @@ class Shape:
 
 def shapes(scale: float) -> tuple[Shape, ...]:
     """Return the shapes, with `scale` times their usual number of events."""
-    nine = Events("bench_nine", nine_columns, int(1_500_000 * scale))
-    hundred = Events("bench_hundred", hundred_columns, int(400_000 * scale))
+    nine = Events("bench_nine", nine_columns, int(3_000_000 * scale))
+    hundred = Events("bench_hundred", hundred_columns, int(2_000_000 * scale))
     return (
         Shape("9 of 9 columns", nine, _NINE, "warehouse", None, 1.3),
         Shape("4 of 100 columns", hundred, _FOUR, "warehouse", None, 2.0),
@@ -166,9 +166,7 @@ def _source(shape: Shape, connection: Connection, stock: dict[str, str]) -> str:
             "topic": shape.events.topic,
             "properties.bootstrap.servers": connection.bootstrap_servers,
             "properties.group.id": f"bare.{shape.events.topic}",
-            "properties.fetch.max.bytes": str(64 << 20),
-            "properties.max.partition.fetch.bytes": str(8 << 20),
-            "properties.max.poll.records": "5000",
+            "properties.receive.buffer.bytes": str(1 << 20),
             "scan.startup.mode": "earliest-offset",
             "scan.bounded.mode": "latest-offset",
             **stock,

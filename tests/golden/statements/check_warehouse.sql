@@ -29,9 +29,8 @@ CREATE TEMPORARY TABLE `_source` (
   'properties.bootstrap.servers' = 'none:9092',
   'properties.group.id' = 'keystone.playback.warehouse',
   'properties.isolation.level' = 'read_committed',
-  'properties.fetch.max.bytes' = '67108864',
-  'properties.max.partition.fetch.bytes' = '8388608',
-  'properties.max.poll.records' = '5000',
+  'properties.max.poll.records' = '500',
+  'properties.receive.buffer.bytes' = '1048576',
   'scan.topic-partition-discovery.interval' = '30 s',
   'scan.carry' = 'nothing',
   'value.format' = 'keystone-json'

@@ -26,8 +26,20 @@ final class EventDecoder {
         if (!decodes) {
             return null;
         }
+        if (payload == null) {
+            return "no_value: the record has no value";
+        }
+        String reason = reason(payload, row);
+        if (reason == null && cursor.sawOnlyAscii()) {
+            return null;
+        }
+        // bytes that are no text are the reason, whatever else they led to
+        int malformed = Utf8.malformedAt(payload);
+        return malformed < 0 ? reason : "not_utf8: at byte " + malformed;
+    }
+
+    private String reason(byte[] payload, GenericRowData row) {
         try {
-            check(payload);
             parse(payload, row);
             return null;
         } catch (DeadEvent dead) {
@@ -38,30 +50,20 @@ final class EventDecoder {
         }
     }
 
-    private static void check(byte[] payload) throws DeadEvent {
-        if (payload == null) {
-            throw new DeadEvent("no_value", "the record has no value");
-        }
+    private void parse(byte[] payload, GenericRowData row) throws DeadEvent {
         if (payload.length == 0) {
             throw new DeadEvent("empty", "the value has no bytes");
         }
-        int malformed = Utf8.malformedAt(payload);
-        if (malformed >= 0) {
-            throw new DeadEvent("not_utf8", "at byte " + malformed);
-        }
-    }
-
-    private void parse(byte[] payload, GenericRowData row) throws DeadEvent {
         cursor.reset(payload);
-        if (cursor.nextOrEnd() < 0) {
+        if (cursor.atEnd()) {
             throw new DeadEvent("empty", "white space only");
         }
         if (cursor.kind() != JsonKind.OBJECT) {
             boolean isArray = cursor.kind() == JsonKind.ARRAY;
-            throw new DeadEvent("not_object", "the event is " + (isArray ? JsonKind.ARRAY : cursor.skip()).withArticle());
+            throw new DeadEvent("not_object", "the event is " + (isArray ? JsonKind.ARRAY : cursor.skipScalar()).withArticle());
         }
         fields.decodeInto(cursor, row);
-        if (cursor.nextOrEnd() >= 0) {
+        if (!cursor.atEnd()) {
             throw new DeadEvent("not_json", "more than one value");
         }
     }

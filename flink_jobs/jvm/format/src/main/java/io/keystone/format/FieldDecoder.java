@@ -47,6 +47,6 @@ interface FieldDecoder {
     static DeadEvent misfit(JsonCursor cursor, String path, String expected) throws DeadEvent {
         JsonKind kind = cursor.kind();
         boolean nested = kind == JsonKind.OBJECT || kind == JsonKind.ARRAY;
-        return DeadEvent.wrongType(path, expected, nested ? kind : cursor.skip());
+        return DeadEvent.wrongType(path, expected, nested ? kind : cursor.skipScalar());
     }
 }

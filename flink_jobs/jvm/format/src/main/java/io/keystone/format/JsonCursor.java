@@ -1,33 +1,19 @@
 package io.keystone.format;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteOrder;
 import org.apache.flink.core.memory.MemorySegment;
 import org.apache.flink.core.memory.MemorySegmentFactory;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.binary.BinaryStringData;
 
 /**
- * Walks over JSON (RFC 8259) in well-formed UTF-8. It builds nothing of what is skipped, and a text is a view of the
- * payload's bytes: no character is decoded. Whatever it passes it has checked.
+ * A place in an event's JSON. A text is a view of the payload's bytes: no character is decoded.
  *
  * <p>Callers stand on the first byte of a value, as {@link #next} leaves them, and every method that reads a value leaves
  * the cursor behind it.
  */
 final class JsonCursor {
 
-    /** Objects and arrays within each other, the event itself included. */
-    static final int MAX_DEPTH = 64;
-
-    private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
-    private static final long ONES = 0x0101010101010101L;
-    private static final long HIGH_BITS = 0x8080808080808080L;
-    private static final long QUOTES = ONES * '"';
-    private static final long BACKSLASHES = ONES * '\\';
-    private static final long SPACES = ONES * ' ';
-
-    private static final int UNICODE_ESCAPE = 6;
+    private final JsonScanner scanner = new JsonScanner();
 
     private byte[] bytes;
     private int at;
@@ -37,12 +23,12 @@ final class JsonCursor {
     private int start;
 
     private int end;
-    private boolean escaped;
 
     private MemorySegment[] segments;
 
     void reset(byte[] payload) {
         bytes = payload;
+        scanner.reset(payload);
         at = 0;
         depth = 0;
         segments = null;
@@ -74,36 +60,30 @@ final class JsonCursor {
         return end;
     }
 
+    /** Whether the last string holds a backslash. */
     boolean escaped() {
-        return escaped;
+        return scanner.escaped();
     }
 
-    /** Skips white space. Returns the byte after it, which is not passed, or -1 at the end. */
-    int nextOrEnd() {
-        while (at < bytes.length) {
-            byte here = bytes[at];
-            if (here > ' ') {
-                return here;
-            }
-            if (here != ' ' && here != '\n' && here != '\r' && here != '\t') {
-                return here & 0xFF;
-            }
-            at++;
-        }
-        return -1;
+    boolean sawOnlyAscii() {
+        return scanner.sawOnlyAscii();
     }
 
-    int next() throws DeadEvent {
-        int found = nextOrEnd();
-        if (found < 0) {
-            throw DeadEvent.endsEarly();
-        }
-        return found;
+    /** Skips white space. Returns whether nothing else is left. */
+    boolean atEnd() {
+        at = scanner.space(at);
+        return at == bytes.length;
+    }
+
+    /** Goes to the next value's or token's first byte. */
+    void next() throws DeadEvent {
+        at = scanner.token(at);
     }
 
     /** Passes that byte, after white space, if it is there. */
     boolean passes(char wanted) throws DeadEvent {
-        if (next() != wanted) {
+        next();
+        if (bytes[at] != wanted) {
             return false;
         }
         at++;
@@ -111,16 +91,22 @@ final class JsonCursor {
     }
 
     void pass(char wanted) throws DeadEvent {
-        if (!passes(wanted)) {
-            throw DeadEvent.notJson(at);
+        at = scanner.pass(at, wanted);
+    }
+
+    /** Passes these bytes if they are the next. */
+    boolean passes(byte[] wanted) {
+        int behind = at + wanted.length;
+        if (behind > bytes.length || !Words.stands(wanted, bytes, at)) {
+            return false;
         }
+        at = behind;
+        return true;
     }
 
     /** Passes an object's or array's first byte. */
     void enter() throws DeadEvent {
-        if (++depth > MAX_DEPTH) {
-            throw new DeadEvent("too_deep", "more than " + MAX_DEPTH + " levels");
-        }
+        depth = JsonScanner.deeper(depth);
         at++;
     }
 
@@ -133,7 +119,7 @@ final class JsonCursor {
         if (bytes[at] != 'n') {
             return false;
         }
-        literal("null");
+        at = scanner.literal(at, "null");
         return true;
     }
 
@@ -151,188 +137,24 @@ final class JsonCursor {
     }
 
     boolean bool() throws DeadEvent {
-        if (bytes[at] == 't') {
-            literal("true");
-            return true;
-        }
-        literal("false");
-        return false;
+        boolean value = bytes[at] == 't';
+        at = scanner.literal(at, Boolean.toString(value));
+        return value;
     }
 
     /** Passes a string and notes where its inside is. */
     void string() throws DeadEvent {
-        if (bytes[at] != '"') {
-            throw DeadEvent.notJson(at);
-        }
-        start = ++at;
-        escaped = false;
-        while (true) {
-            at = indexOfSpecial(at);
-            if (at == bytes.length) {
-                throw DeadEvent.endsEarly();
-            }
-            if (bytes[at] == '"') {
-                end = at++;
-                return;
-            }
-            if (bytes[at] != '\\') {
-                throw DeadEvent.notJson(at);
-            }
-            escaped = true;
-            escape();
-        }
-    }
-
-    /** Returns the index of the next quote, backslash or control character, or the payload's length. */
-    private int indexOfSpecial(int from) {
-        int index = from;
-        for (; index <= bytes.length - Long.BYTES; index += Long.BYTES) {
-            long word = (long) LONGS.get(bytes, index);
-            long found = (zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | (word - SPACES) & ~word) & HIGH_BITS;
-            if (found != 0) {
-                // a borrow may mark bytes after the first one that is marked rightly, never one before it
-                return index + (Long.numberOfTrailingZeros(found) >>> 3);
-            }
-        }
-        for (; index < bytes.length; index++) {
-            byte here = bytes[index];
-            if (here == '"' || here == '\\' || here >= 0 && here < ' ') {
-                return index;
-            }
-        }
-        return index;
-    }
-
-    private static long zeros(long word) {
-        return (word - ONES) & ~word;
-    }
-
-    private void escape() throws DeadEvent {
-        if (at + 1 == bytes.length) {
-            throw DeadEvent.endsEarly();
-        }
-        switch (bytes[at + 1]) {
-            case '"', '\\', '/', 'b', 'f', 'n', 'r', 't' -> at += 2;
-            case 'u' -> {
-                for (int digit = at + 2; digit < at + UNICODE_ESCAPE; digit++) {
-                    if (digit == bytes.length) {
-                        throw DeadEvent.endsEarly();
-                    }
-                    if (Character.digit(bytes[digit], 16) < 0) {
-                        throw DeadEvent.notJson(digit);
-                    }
-                }
-                at += UNICODE_ESCAPE;
-            }
-            default -> throw DeadEvent.notJson(at + 1);
-        }
+        start = at + 1;
+        at = scanner.string(at);
+        end = at - 1;
     }
 
     /** Passes a number, notes where it is and returns INTEGER or FRACTION. */
     JsonKind number() throws DeadEvent {
         start = at;
-        if (bytes[at] == '-') {
-            at++;
-        }
-        if (here() == '0') {
-            at++;
-        } else {
-            digits();
-        }
-        JsonKind kind = JsonKind.INTEGER;
-        if (at < bytes.length && bytes[at] == '.') {
-            kind = JsonKind.FRACTION;
-            at++;
-            digits();
-        }
-        if (at < bytes.length && (bytes[at] == 'e' || bytes[at] == 'E')) {
-            kind = JsonKind.FRACTION;
-            at++;
-            if (here() == '+' || here() == '-') {
-                at++;
-            }
-            digits();
-        }
+        at = scanner.number(at);
         end = at;
-        return kind;
-    }
-
-    private int here() throws DeadEvent {
-        if (at == bytes.length) {
-            throw DeadEvent.endsEarly();
-        }
-        return bytes[at];
-    }
-
-    private void digits() throws DeadEvent {
-        if (here() < '0' || here() > '9') {
-            throw DeadEvent.notJson(at);
-        }
-        while (at < bytes.length && bytes[at] >= '0' && bytes[at] <= '9') {
-            at++;
-        }
-    }
-
-    private void literal(String text) throws DeadEvent {
-        for (int index = 0; index < text.length(); index++, at++) {
-            if (here() != text.charAt(index)) {
-                throw DeadEvent.notJson(at);
-            }
-        }
-    }
-
-    /** Passes a value of any kind. */
-    JsonKind skip() throws DeadEvent {
-        JsonKind kind = kind();
-        switch (kind) {
-            case OBJECT, ARRAY -> skipNested();
-            case STRING -> string();
-            case BOOLEAN -> bool();
-            case NULL -> literal("null");
-            default -> {
-                return number();
-            }
-        }
-        return kind;
-    }
-
-    /** Passes an object or array. Which of the two each open level is, is a bit: there are no more levels than bits. */
-    private void skipNested() throws DeadEvent {
-        int outside = depth;
-        long objects = 0;
-        boolean isObject = false;
-        do {
-            // here the cursor stands on a value's first byte
-            int first = bytes[at];
-            if (first == '{' || first == '[') {
-                isObject = first == '{';
-                enter();
-                objects = isObject ? objects | 1L << depth : objects & ~(1L << depth);
-                if (!passes(isObject ? '}' : ']')) {
-                    if (isObject) {
-                        name();
-                    }
-                    next();
-                    continue;
-                }
-                depth--;
-                isObject = (objects >>> depth & 1) != 0;
-            } else {
-                skip();
-            }
-            while (depth > outside && !passes(',')) {
-                pass(isObject ? '}' : ']');
-                depth--;
-                isObject = (objects >>> depth & 1) != 0;
-            }
-            if (depth > outside) {
-                if (isObject) {
-                    next();
-                    name();
-                }
-                next();
-            }
-        } while (depth > outside);
+        return scanner.fraction() ? JsonKind.FRACTION : JsonKind.INTEGER;
     }
 
     /** Passes a field's name and the colon, and notes where the name is. */
@@ -341,9 +163,24 @@ final class JsonCursor {
         pass(':');
     }
 
+    /** Passes a value of any kind. */
+    void skip() throws DeadEvent {
+        at = scanner.value(at, depth);
+    }
+
+    /** Passes a value that is neither object nor array. */
+    JsonKind skipScalar() throws DeadEvent {
+        JsonKind kind = kind();
+        if (kind == JsonKind.INTEGER) {
+            return number();
+        }
+        skip();
+        return kind;
+    }
+
     /** Returns the last string. Null if it holds half of a surrogate pair, for which there is no UTF-8. */
     StringData text() {
-        if (escaped) {
+        if (escaped()) {
             byte[] plain = Escapes.unescaped(bytes, start, end);
             return plain == null ? null : StringData.fromBytes(plain);
         }

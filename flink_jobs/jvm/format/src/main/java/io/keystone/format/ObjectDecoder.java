@@ -49,10 +49,10 @@ final class ObjectDecoder implements FieldDecoder {
         long object = ++objects;
         cursor.enter();
         if (!cursor.passes('}')) {
+            names.begin();
             do {
                 cursor.next();
-                cursor.name();
-                int position = names.find(cursor);
+                int position = names.pass(cursor);
                 cursor.next();
                 if (position == FieldNames.UNKNOWN) {
                     cursor.skip();

@@ -1,14 +1,7 @@
 package io.keystone.format;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteOrder;
-
 /** Strict UTF-8 (RFC 3629): Jackson lets overlong forms and encoded surrogates pass, and does not look at skipped text. */
 final class Utf8 {
-
-    private static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.nativeOrder());
-    private static final long HIGH_BITS = 0x8080808080808080L;
 
     private Utf8() {}
 
@@ -16,7 +9,7 @@ final class Utf8 {
     static int malformedAt(byte[] bytes) {
         int at = 0;
         while (at < bytes.length) {
-            if (at + Long.BYTES <= bytes.length && ((long) LONGS.get(bytes, at) & HIGH_BITS) == 0) {
+            if (at + Long.BYTES <= bytes.length && Words.high(Words.at(bytes, at)) == Words.NOTHING) {
                 at += Long.BYTES;
                 continue;
             }

@@ -91,23 +91,23 @@ final class RecordView {
         return record.offset();
     }
 
-    /** Of several headers of one name the last counts. */
+    /**
+     * Of several headers of one name the last counts. Kafka's client decodes a header's name when it is first asked for, so
+     * searching from the end is cheap for producers that put these two there.
+     */
     private void look() {
         if (looked) {
             return;
         }
         looked = true;
-        id = null;
-        source = null;
-        for (Header header : record.headers()) {
-            String name = header.key();
-            if (name.equals(CE_ID)) {
-                id = header.value();
-            } else if (name.equals(CE_SOURCE)) {
-                source = header.value();
-            }
-        }
+        source = value(CE_SOURCE);
+        id = value(CE_ID);
         slash = source == null ? -1 : slashFrom(source, 0);
+    }
+
+    private byte[] value(String name) {
+        Header header = record.headers().lastHeader(name);
+        return header == null ? null : header.value();
     }
 
     private static int slashFrom(byte[] text, int from) {
