@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.stack.ports import is_free
 from keystone_platform.stack.supervisor import Supervisor
 from keystone_platform.wiring import connect
-from tests.drills.fault_proxy import FaultProxy
-from tests.drills.load import Load
+from tests.drills.fault_proxy import FaultProxy, behind_proxy
+from tests.drills.load import Drilled, Load
 from tests.e2e.platform import Platform, wait_for
 
 WITHOUT = ("flink", "dagster", "search")
@@ -37,7 +38,7 @@ def drilled() -> Iterator[tuple[EmbeddedStack, FaultProxy]]:
             patch.setenv(SETTINGS_VARIABLE, str(stack.home.settings))
             patch.setenv(STREAMS_VARIABLE, str(folder / "streams"))
             stack.up(without=("dagster", "search"))
-            _move(stack, proxy)  # `up` has written the usual configuration, which a restart would read
+            behind_proxy(stack, proxy)  # `up` has written the usual configuration, which a restart would read
             yield stack, proxy
     finally:
         stack.down()
@@ -46,15 +47,32 @@ def drilled() -> Iterator[tuple[EmbeddedStack, FaultProxy]]:
 
 
 @pytest.fixture(scope="session")
-def load(drilled: tuple[EmbeddedStack, FaultProxy]) -> Iterator[Load]:
-    """Three routes of one stream, running."""
-    stack, proxy = drilled
+def broken_platform(drilled: tuple[EmbeddedStack, FaultProxy]) -> Platform:
+    """The drilled stack as its clients see it."""
+    stack, _ = drilled
     settings = stack.settings()
     folder = stack.home.folder / "streams"
-    platform = Platform(stack, settings, connect(settings), DagsterApi(settings.dagster_url), folder)
-    load = Load(platform, _direct(settings, proxy))
-    yield load
-    load.close()
+    return Platform(stack, settings, connect(settings), DagsterApi(settings.dagster_url), folder)
+
+
+@pytest.fixture(scope="session")
+def direct(drilled: tuple[EmbeddedStack, FaultProxy]) -> Settings:
+    """Settings that go past the proxy."""
+    stack, proxy = drilled
+    return _direct(stack.settings(), proxy)
+
+
+@pytest.fixture(scope="module")
+def load_of(broken_platform: Platform, direct: Settings) -> Iterator[Callable[[Drilled], Load]]:
+    """Starts a stream's routes; they are stopped at the module's end."""
+    with ExitStack() as over:
+
+        def start(drilled: Drilled) -> Load:
+            load = Load(broken_platform, direct, drilled)
+            over.callback(load.close)
+            return load
+
+        yield start
 
 
 def _interpose(stack: EmbeddedStack, settings: Settings) -> FaultProxy:
@@ -62,15 +80,10 @@ def _interpose(stack: EmbeddedStack, settings: Settings) -> FaultProxy:
     stack.stop("s3")
     behind = next(port for port in random.sample(range(20_000, 32_000), 100) if is_free(port))
     proxy = FaultProxy(int(settings.s3.endpoint.rpartition(":")[2]), behind)
-    _move(stack, proxy)
+    behind_proxy(stack, proxy)
     Supervisor(stack.home).start_server("s3")
     wait_for("the object store listens on its other port", lambda: not is_free(behind), 60)
     return proxy
-
-
-def _move(stack: EmbeddedStack, proxy: FaultProxy) -> None:
-    file = stack.home.folder / "s3" / "s3proxy.properties"
-    file.write_text(file.read_text().replace(f":{proxy.port}\n", f":{proxy.behind}\n"))
 
 
 def _direct(settings: Settings, proxy: FaultProxy) -> Settings:

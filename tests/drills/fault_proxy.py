@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 
+from keystone_platform.stack.embedded import EmbeddedStack
+
 _CHUNK = 64 * 1024
 
 
@@ -144,3 +146,9 @@ class FaultProxy:
                 else:
                     writer.write(data)
                 await writer.drain()
+
+
+def behind_proxy(stack: EmbeddedStack, proxy: FaultProxy) -> None:
+    """Let the object store listen behind the proxy when it starts; each `up` writes the usual configuration."""
+    file = stack.home.folder / "s3" / "s3proxy.properties"
+    file.write_text(file.read_text().replace(f":{proxy.port}\n", f":{proxy.behind}\n"))
