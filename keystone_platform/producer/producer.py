@@ -124,13 +124,14 @@ class KeystoneProducer:
         """
         now = datetime.now(UTC) if time is None else _utc(time)
         guid = self._guids.next()
+        # what routers read comes last, as they look from the end
         headers = [
             (envelope.CE_SPECVERSION, envelope.SPECVERSION),
-            (envelope.CE_ID, guid),
-            (envelope.CE_TIME, now.isoformat()[:-6] + "Z"),
-            (envelope.CE_SOURCE, self._source),
             (envelope.CE_TYPE, stream),
+            (envelope.CE_TIME, now.isoformat()[:-6] + "Z"),
             *((_extension_header(name), value) for name, value in extensions.items()),
+            (envelope.CE_ID, guid),
+            (envelope.CE_SOURCE, self._source),
         ]
         self._account.attempt()
         if self._closed.is_set():
