@@ -11,6 +11,8 @@ from keystone_platform.control.reconcile import Goal
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
 from keystone_platform.gateways.ledger import Ledger
 from keystone_platform.plan.plan_router import PlannedRoute, plan_loaded
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.spec.fleet import LoadedRoute
 from keystone_platform.spec.loader import load_streams_leniently
 
 
@@ -35,13 +37,15 @@ def wanted(folder: Path, routes: Sequence[str]) -> Wanted:
     """
     planned = planned_routes(folder, routes)
     return Wanted(
-        goals=tuple(
-            Goal(each.plan, each.loaded.stream.partitions, each.loaded.route.dead_letters)
-            for each in planned
-            if each.plan
-        ),
+        goals=tuple(goal_of(each.plan, each.loaded) for each in planned if each.plan),
         unsupported=tuple(each.error for each in planned if each.error),
     )
+
+
+def goal_of(plan: RouterPlan, declared: LoadedRoute) -> Goal:
+    """Return the goal of a route that is declared and planned."""
+    route = declared.route
+    return Goal(plan, declared.stream.partitions, route.dead_letters, suspended=route.state == "suspended")
 
 
 def planned_routes(folder: Path, routes: Sequence[str]) -> list[PlannedRoute]:

@@ -161,7 +161,8 @@ def _report(status: RouteStatus, incident: Incident | None, lasted: timedelta) -
     if state is Lifecycle.RUNNING:
         return Report(passed=True, given_up=False, text="every subtask runs")
     if state is Lifecycle.STOPPED:
-        return Report(passed=True, given_up=False, text="stopped on purpose")
+        why = status.last.note if status.last else ""
+        return Report(passed=True, given_up=False, text=f"stopped on purpose ({why})" if why else "stopped on purpose")
     if state is Lifecycle.PAUSED:
         why = status.last.note if status.last else ""
         stream = status.route.split(".", 1)[0]

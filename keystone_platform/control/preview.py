@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.goals import goal_of
 from keystone_platform.control.prepare import check_topic
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.change import Change, ChangeKind, diff_plans
-from keystone_platform.plan.decide import Act, Request, decide
+from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import newest_taken
 from keystone_platform.plan.plan_router import PlannedRoute
 from keystone_platform.plan.router_plan import RouterPlan
@@ -23,8 +24,8 @@ class RoutePreview:
 
     Attributes:
         state: the route's lifecycle now; `unknown` when no server was asked.
-        change: nothing, new, resume (it is down and goes on where it ended), rescale, restart, wait, undeclared (it
-            runs and no file declares it), or refused.
+        change: nothing, new, resume (it is down and goes on where it ended), rescale, restart, suspend (it runs and
+            is declared suspended), wait, undeclared (it runs and no file declares it), or refused.
         why: the differences, for people.
         error: why it would be refused; empty when it would not.
     """
@@ -52,6 +53,9 @@ class RoutePreview:
             "plan_digest": self.digest or None,
             "plan": self.plan.model_dump(mode="json", exclude_none=True) if self.plan else None,
         }
+
+
+_SUSPENSIONS = {Act.STOP: "suspend", Act.FORGET: "suspend"}
 
 
 def preview_blind(planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
@@ -82,6 +86,10 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> 
         return unsupported
     assert planned.plan is not None  # a planned route has a plan or an error
     plan, state = planned.plan, status.state.value
+    goal = goal_of(plan, planned.loaded)
+    action = decide(plan, goal.asked(Request.CONVERGE), status.last, status.job, gateways.clock.now())
+    if goal.suspended:
+        return RoutePreview(status.route, state, _SUSPENSIONS.get(action.act, action.act.value), action.why, plan)
     before = newest_taken(gateways.ledger.history(status.route))
     change = diff_plans(before.plan if before else None, plan)
     why = "; ".join(map(str, change.differences))
@@ -93,11 +101,10 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> 
         check_topic(gateways, plan)
     except InvalidSpec as error:
         return RoutePreview(status.route, state, "refused", why, plan, str(error))
-    return RoutePreview(status.route, state, _word(gateways, plan, status, change), why, plan)
+    return RoutePreview(status.route, state, _word(action, change), why, plan)
 
 
-def _word(gateways: Gateways, plan: RouterPlan, status: RouteStatus, change: Change) -> str:
-    action = decide(plan, Request.CONVERGE, status.last, status.job, gateways.clock.now())
+def _word(action: Action, change: Change) -> str:
     match action.act:
         case Act.START:
             return "new" if change.kind is ChangeKind.NEW else "resume"

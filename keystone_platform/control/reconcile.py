@@ -44,17 +44,24 @@ class Goal:
         partitions: partitions of the source topic, should it have to be created.
         limit: how many of its events may die.
         why: what a pause is for; goes into the ledger.
+        suspended: it shall not run although its plan is known.
     """
 
     plan: RouterPlan
     partitions: int
     limit: DeadLetterLimit = DEFAULT_LIMIT
     why: str = ""
+    suspended: bool = False
 
     @property
     def route(self) -> str:
         """The route's identity."""
         return self.plan.route
+
+    def asked(self, request: Request) -> Request:
+        """Return what the request comes to: what is suspended is not started, whoever asks."""
+        starts = request in (Request.CONVERGE, Request.RESTART)
+        return Request.SUSPEND if self.suspended and starts else request
 
 
 @dataclass(frozen=True)
@@ -100,9 +107,9 @@ def reconcile(
     """
     steps, jobs = _observe(gateways, goals, request, progress)
     steps = _compile_upgrades(gateways, steps, progress)
+    ready = [_make_way(gateways, step, jobs, progress) for step in steps if not step.starts]
     slots = gateways.flink.cluster().slots_free
-    ready: list[_Step] = []
-    for step in steps:
+    for step in (step for step in steps if step.starts):
         checked, slots = _take_slots(step, slots)
         ready.append(_make_way(gateways, checked, jobs, progress))
     verdicts = {step.goal.route: step.verdict() for step in ready if step.launch is None}
@@ -155,7 +162,7 @@ def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | N
     job = jobs.get(last.job_id) if last else None
     if last and job and last.outcome is None:  # its submitter died before it could write down that it went through
         last = gateways.ledger.record_outcome(last, Outcome.SUBMITTED, note="adopted", now=gateways.clock.now())
-    action = decide(goal.plan, request, last, job, gateways.clock.now())
+    action = decide(goal.plan, goal.asked(request), last, job, gateways.clock.now())
     if action.act is Act.PAUSE:
         action = replace(action, why=goal.why or action.why)
     step = _Step(goal, action, last)
@@ -191,14 +198,12 @@ def _compile_upgrades(gateways: Gateways, steps: Sequence[_Step], progress: Prog
 def _refuse(step: _Step, reason: str | None) -> _Step:
     if reason is None:
         return step
-    message = f"{step.goal.route}: Flink does not take the changed plan, the running router goes on: {reason}"
+    message = f"{step.goal.route}: Flink does not take the changed plan, nothing was touched: {reason}"
     return replace(step, error=Terminal(message, mend="Mend the stream's YAML."))
 
 
 def _take_slots(step: _Step, free: int) -> tuple[_Step, int]:
     """Refuse a start that the cluster has no slots for, and return what is left for the next one."""
-    if not step.starts:
-        return step, free
     freed = step.last.plan.parallelism if step.last and step.action.act is Act.REPLACE else 0
     needed = step.goal.plan.parallelism
     if free + freed < needed:
@@ -230,8 +235,7 @@ def _end(gateways: Gateways, step: _Step, last: Deployment, jobs: Mapping[str, J
     match step.action.act:
         case Act.STOP | Act.REPLACE | Act.PAUSE:
             progress(step.goal.route, "stopping with a savepoint")
-            note = step.action.why if step.action.act is Act.PAUSE else ""
-            return stop(gateways, last, jobs[last.job_id], _ENDS[step.action.act], note)
+            return stop(gateways, last, jobs[last.job_id], _ENDS[step.action.act], step.action.why)
         case Act.FORGET if last.end is None and last.outcome is not None:
             return gateways.ledger.record_end(last, End.STOPPED, note=step.action.why, now=gateways.clock.now())
         case Act.START if last.is_open:

@@ -47,7 +47,7 @@ def launch(gateways: Gateways, launches: Sequence[Launch], progress: Progress) -
     failed = [
         item
         for item, result in zip(launches, ended, strict=True)
-        if result.error and item.cause is Cause.UPGRADE and not isinstance(result.error, (UnknownOutcome, Conflict))
+        if result.error and item.cause.is_change and not isinstance(result.error, (UnknownOutcome, Conflict))
     ]
     return _roll_back(gateways, ended, failed, progress) if failed else ended
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from keystone_platform.control.goals import goal_of
 from keystone_platform.control.reconcile import Goal
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.plan_router import plan_fleet
@@ -42,9 +43,5 @@ def plan_declared(fleet: Fleet) -> PlannedFleet:
     planned = plan_fleet(fleet)
     for error in (*fleet.errors, *planned.errors):
         _LOG.warning("not loaded: %s", error)
-    goals = {
-        each.loaded.id: Goal(each.plan, each.loaded.stream.partitions, each.loaded.route.dead_letters)
-        for each in planned.routes
-        if each.plan
-    }
+    goals = {each.loaded.id: goal_of(each.plan, each.loaded) for each in planned.routes if each.plan}
     return PlannedFleet(fleet, goals)

@@ -32,6 +32,8 @@ PLAN_DIGEST = "keystone/plan_digest"
 PLAN = "keystone/plan"
 FILTER = "keystone/filter"
 DESTINATION = "keystone/destination"
+WANTED = "keystone/wanted_state"
+"""`running` or `suspended`, as declared."""
 ATTEMPTS = "keystone/attempts"
 """Redeploys asked for in the incident that is open."""
 

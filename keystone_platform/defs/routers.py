@@ -113,6 +113,7 @@ def _spec(route: LoadedRoute, plan: RouterPlan) -> dg.AssetSpec:
             keys.PLAN: dg.MetadataValue.json(plan.model_dump(mode="json", exclude_none=True)),
             keys.FILTER: plan.filter.text if plan.filter else "none: every event is kept",
             keys.DESTINATION: destination,
+            keys.WANTED: route.route.state,
             **code_reference(route.file, route.line),
         },
     )
@@ -129,16 +130,19 @@ def _destination(plan: RouterPlan) -> str:
 
 
 def _result(verdict: Verdict, flink: str) -> dg.MaterializeResult[Any]:
-    metadata: Mapping[str, Any] = deployment_metadata(verdict.deployment, flink) if verdict.deployment else {}
+    """Return what a reconcile that went well means for the asset: it runs, or is suspended."""
+    last = verdict.deployment
+    metadata: Mapping[str, Any] = deployment_metadata(last, flink) if last else {}
+    state = Lifecycle.ABSENT if last is None else Lifecycle.RUNNING if last.is_open else Lifecycle.STOPPED
     return dg.MaterializeResult(
         asset_key=keys.router_key(verdict.route),
-        metadata={keys.ACTION: verdict.message, keys.STATE: Lifecycle.RUNNING.value, **metadata},
+        metadata={keys.ACTION: verdict.message, keys.STATE: state.value, **metadata},
         check_results=[
             dg.AssetCheckResult(
                 check_name=keys.RUNNING_CHECK,
                 asset_key=keys.router_key(verdict.route),
                 passed=True,
-                description="every subtask runs",
+                description="every subtask runs" if state is Lifecycle.RUNNING else verdict.action.why,
             )
         ],
     )

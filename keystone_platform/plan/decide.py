@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.deployment import Cause, Deployment
 from keystone_platform.plan.lifecycle import Lifecycle, lifecycle
 from keystone_platform.plan.observation import Job
@@ -21,6 +22,8 @@ class Request(StrEnum):
     """Stop with a savepoint and start from it, also when the plan is the same."""
     STOP = "stop"
     """Stop with a savepoint and stay stopped."""
+    SUSPEND = "suspend"
+    """The same, since the route is declared so."""
     PAUSE = "pause"
     """Stop with a savepoint what runs, since too many events die; what does not run is left alone."""
 
@@ -58,7 +61,7 @@ def decide(
     """Return the action that brings the route to what is asked for.
 
     Args:
-        goal: the plan that shall run; may be None only with STOP.
+        goal: the plan that shall run; may be None only with STOP and SUSPEND.
         request: what is asked for.
         last: the route's newest deployment.
         job: what the cluster says of `last.job_id`; None when it knows no such job.
@@ -69,11 +72,11 @@ def decide(
         return Action(Act.WAIT, f"somebody else is {state} it, or died while doing so")
     if request is Request.PAUSE:
         return _pause(state)
-    if request is Request.STOP or goal is None:
-        return _stop(state)
+    if request in (Request.STOP, Request.SUSPEND) or goal is None:
+        return _stop(state, "suspended in its YAML" if request is Request.SUSPEND else "stop was asked for")
     if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED) and last:
         return _keep_or_replace(goal, request, last)
-    return _start(state)
+    return _start_changed(state, goal, last) or _start(state)
 
 
 def _pause(state: Lifecycle) -> Action:
@@ -82,20 +85,37 @@ def _pause(state: Lifecycle) -> Action:
     return Action(Act.NOTHING, f"nothing runs ({state})")
 
 
-def _stop(state: Lifecycle) -> Action:
+def _stop(state: Lifecycle, why: str) -> Action:
     if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED):
-        return Action(Act.STOP, "stop was asked for")
+        return Action(Act.STOP, why)
+    nothing_runs = f"{why}, nothing runs ({state})"
     if state in (Lifecycle.ABSENT, Lifecycle.STOPPED, Lifecycle.PAUSED):
-        return Action(Act.NOTHING, f"nothing runs ({state})")
-    return Action(Act.FORGET, f"stop was asked for and nothing runs ({state})")
+        return Action(Act.NOTHING, nothing_runs)
+    return Action(Act.FORGET, nothing_runs)
 
 
 def _keep_or_replace(goal: RouterPlan, request: Request, last: Deployment) -> Action:
     if last.plan.digest != goal.digest:
-        return Action(Act.REPLACE, "the plan changed", Cause.UPGRADE)
+        why, cause = _changed(last.plan, goal)
+        return Action(Act.REPLACE, why, cause)
     if request is Request.RESTART:
         return Action(Act.REPLACE, "restart was asked for", Cause.RESTART)
     return Action(Act.NOTHING, "it runs as planned")
+
+
+def _changed(old: RouterPlan, new: RouterPlan) -> tuple[str, Cause]:
+    change = diff_plans(old, new)
+    if change.kind is ChangeKind.RESCALE:
+        return f"rescale, {'; '.join(map(str, change.differences))}", Cause.RESCALE
+    return "the plan changed", Cause.UPGRADE
+
+
+def _start_changed(state: Lifecycle, goal: RouterPlan, last: Deployment | None) -> Action | None:
+    """Return the start of a changed plan whose router is down; None when that is not what it is."""
+    if last is None or state is Lifecycle.REFUSED or not state.needs_redeploy or last.plan.digest == goal.digest:
+        return None
+    why, cause = _changed(last.plan, goal)
+    return Action(Act.START, f"{why}, and nothing runs ({state})", cause)
 
 
 def _start(state: Lifecycle) -> Action:

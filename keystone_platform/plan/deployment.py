@@ -22,12 +22,19 @@ class Cause(StrEnum):
     """The route did not run before, or a person starts it again."""
     UPGRADE = "upgrade"
     """The route's plan changed."""
+    RESCALE = "rescale"
+    """Only the parallelism of its plan changed."""
     RESTART = "restart"
     """A person asked for it; the plan is the same."""
     REDEPLOY = "redeploy"
     """The job was gone or had failed."""
     ROLLBACK = "rollback"
     """The upgrade before it did not come up, so this is the plan that ran before."""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the deployment runs another plan than the one before it because the goal says so."""
+        return self in (Cause.UPGRADE, Cause.RESCALE)
 
 
 class Outcome(StrEnum):

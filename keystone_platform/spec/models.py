@@ -187,6 +187,8 @@ class RouteSpec(Spec):
     """Seconds between checkpoints and so between commits: the age of a landed row, against the number of files."""
 
     dead_letters: DeadLetterLimit = DEFAULT_LIMIT
+    state: Literal["running", "suspended"] = "running"
+    """`suspended`: an apply stops the router with a savepoint; without the key it goes on from there."""
 
     @property
     def route_name(self) -> str:

@@ -57,6 +57,7 @@ FORMS: dict[Keys, str] = {
     ("routes", "select", "path"): "a field of the schema, dotted when nested, such as `device.type`",
     ("routes", "parallelism"): "a whole number from 1 to 1024",
     ("routes", "checkpoint_interval_s"): "a whole number of seconds from 1 to 3600",
+    ("routes", "state"): "`running` or `suspended`",
     ("routes", "dead_letters"): "`max_ratio` and, if wanted, `on_exceed`",
     ("routes", "dead_letters", "max_ratio"): "a share of the events from 0 to 1, such as 0.01",
     ("routes", "dead_letters", "on_exceed"): "`warn` or `pause`",

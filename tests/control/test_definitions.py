@@ -140,6 +140,22 @@ def test_the_jobs_stop_and_restart_what_is_chosen_and_nothing_else(defs: dg.Defi
     assert (latest["two.warehouse"].epoch, latest["two.warehouse"].end) == (1, End.STOPPED)
 
 
+def test_materialising_a_suspended_router_stops_it_and_says_so(
+    tmp_path: Path, resource: KeystoneResource, world: World
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "one.yaml").write_text(stream_yaml("one"))
+    materialise(definitions_of(load_streams_leniently(folder), resource), "one.warehouse")
+    (folder / "one.yaml").write_text(stream_yaml("one") + "    state: suspended\n")
+    result = materialise(definitions_of(load_streams_leniently(folder), resource), "one.warehouse")
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata[keys.STATE].value == "stopped"
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.description) == (True, "suspended in its YAML")
+    assert world.ledger.latest()["one.warehouse"].end is End.STOPPED
+
+
 def test_a_job_over_an_unknown_route_fails_and_names_the_known_ones(defs: dg.Definitions) -> None:
     result = run_job(defs, "restart_routers", "on.warehouse")
     failure = next(event for event in result.all_events if event.is_step_failure)

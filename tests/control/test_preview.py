@@ -53,6 +53,18 @@ def test_says_new_then_nothing_then_what_differs(world: World, folder: Path) -> 
     assert only(world, folder).change == "rescale"
 
 
+def test_says_what_suspending_a_route_does(world: World, folder: Path) -> None:
+    deploy(world, folder)
+    (folder / "one.yaml").write_text(stream_yaml("one") + "    state: suspended\n")
+    assert (only(world, folder).change, only(world, folder).why) == ("suspend", "suspended in its YAML")
+    deploy(world, folder)
+    item = only(world, folder)
+    assert (item.change, item.state) == ("nothing", "stopped")
+    assert "suspended in its YAML" in item.why
+    (folder / "one.yaml").write_text(stream_yaml("one"))
+    assert only(world, folder).change == "resume"
+
+
 def test_a_router_that_is_down_is_resumed_not_new(world: World, folder: Path) -> None:
     deploy(world, folder)
     world.flink.set_state(world.ledger.latest()[ROUTE].job_id, JobState.CANCELED)

@@ -16,7 +16,8 @@ from keystone_platform.plan.router_plan import Filter, RouterPlan
 from tests.control.fakes import World, a_plan, make_world
 
 PLAN = a_plan()
-CHANGED = a_plan(parallelism=2)
+CHANGED = PLAN.model_copy(update={"checkpoint_interval_s": 30})
+RESCALED = a_plan(parallelism=2)
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_a_changed_plan_that_does_not_compile_leaves_the_running_router_alone(wo
     world.submitter.uncompilable.add(CHANGED.digest)
     verdict = converge(world, CHANGED)
     assert not verdict.ok
-    assert "the running router goes on" in verdict.message
+    assert "nothing was touched" in verdict.message
     assert world.flink.known[first.job_id].is_running
     assert world.ledger.latest()[PLAN.route].is_open
 
@@ -264,9 +265,68 @@ def test_restart_goes_through_a_savepoint_with_the_same_plan(world: World) -> No
     assert restarted.restore_from is not None
 
 
+def test_another_parallelism_is_a_rescale_that_flink_need_not_compile_first(world: World) -> None:
+    first = deployed(converge(world))
+    world.submitter.check = None  # type: ignore[method-assign, assignment]
+    verdict = converge(world, RESCALED)
+    assert verdict.action.why == "rescale, parallelism: 1 -> 2"
+    assert (deployed(verdict).cause, deployed(verdict).restore_from) == (
+        Cause.RESCALE,
+        world.ledger.history(first.route)[1].savepoint,
+    )
+
+
+def test_a_router_that_is_down_is_rescaled_from_its_newest_checkpoint(world: World) -> None:
+    newest = world.flink.checkpoint(deployed(converge(world)).job_id)
+    world.flink.forget()
+    rescaled = deployed(converge(world, RESCALED))
+    assert (rescaled.cause, rescaled.restore_from) == (Cause.RESCALE, newest)
+
+
+def test_a_rescale_that_does_not_come_up_goes_back(world: World) -> None:
+    deployed(converge(world))
+    world.flink.fails_at_start.add(RESCALED.digest)
+    assert not converge(world, RESCALED).ok
+    newest = world.ledger.latest()[PLAN.route]
+    assert (newest.cause, newest.plan) == (Cause.ROLLBACK, PLAN)
+
+
+def suspend(world: World, request: Request = Request.CONVERGE) -> Verdict:
+    (verdict,) = reconcile(world.gateways, [Goal(PLAN, 4, suspended=True)], request)
+    return verdict
+
+
+def test_a_suspended_route_is_stopped_and_nobody_starts_it_until_it_is_declared_otherwise(world: World) -> None:
+    deployed(converge(world))
+    ended = deployed(suspend(world))
+    assert (ended.end, ended.note, ended.savepoint is not None) == (End.STOPPED, "suspended in its YAML", True)
+    assert suspend(world).action.act is Act.NOTHING
+    assert suspend(world, Request.RESTART).action.act is Act.NOTHING
+    assert deployed(converge(world)).restore_from == ended.savepoint
+
+
+def test_a_suspended_route_that_never_ran_is_left_alone(world: World) -> None:
+    assert suspend(world).action.act is Act.NOTHING
+    assert not world.kafka.topics
+
+
+def test_a_suspended_route_that_is_down_is_not_redeployed(world: World) -> None:
+    deployed(converge(world))
+    world.flink.forget()
+    assert deployed(suspend(world)).end is End.STOPPED
+
+
+def test_what_is_suspended_makes_room_for_what_starts_in_the_same_call(world: World) -> None:
+    world.flink.slots = 1
+    deployed(converge(world))
+    other = a_plan("other.warehouse", table="events.other")
+    started, stopped = reconcile(world.gateways, [Goal(other, 1), Goal(PLAN, 4, suspended=True)])
+    assert (started.ok, stopped.ok) == (True, True), started.message
+
+
 def test_names_the_slots_that_are_missing_and_touches_nothing(world: World) -> None:
     world.flink.slots = 1
-    verdict = converge(world, CHANGED)
+    verdict = converge(world, RESCALED)
     assert "1 free slots for it, it needs 2" in verdict.message
     assert not world.kafka.topics
     assert not world.ledger.history(PLAN.route)
