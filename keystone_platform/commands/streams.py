@@ -1,4 +1,4 @@
-"""`keystone plan`, `apply`, `stop`, `restart`: streams as declared, against what runs."""
+"""`keystone plan`, `apply`, `stop`, `restart`, `rollback`: streams as declared, against what runs."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command()(apply)
     app.command()(stop)
     app.command()(restart)
+    app.command()(rollback)
 
 
 def plan(routes: Routes = None, streams: Streams = None, as_json: Json = False) -> None:
@@ -103,6 +104,30 @@ def restart(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) 
     _reconcile(_wanted(streams, routes), Request.RESTART, as_json)
 
 
+def rollback(
+    route: Annotated[str, typer.Argument(metavar="ROUTE", help="A route, `<stream>.<route>`.")],
+    to: Annotated[
+        int | None, typer.Option(metavar="EPOCH", help="Go back to the plan of this epoch, also one that failed.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a router back to its last good plan, from a savepoint or else from its newest checkpoint.
+
+    The last good plan is the newest other one whose router ran until it was stopped on purpose. What is declared is
+    then not tried again until the YAML changes; `plan` says so. A changed plan that fails within ten minutes is
+    rolled back without being asked for.
+
+    Example: `keystone rollback playback.warehouse`, then mend streams/playback.yaml, then `keystone apply`.
+    """
+    from keystone_platform.control.rollback import roll_back
+    from keystone_platform.wiring import connect
+
+    progress = Console(stderr=True, highlight=False, soft_wrap=True)
+    gateways = connect(load_settings())
+    verdict = roll_back(gateways, route, to, progress=lambda name, doing: progress.print(f"[dim]{name}[/] {doing} …"))
+    _tell([verdict], as_json)
+
+
 def _folder(streams: Path | None) -> Path:
     return streams or streams_folder(os.environ)
 
@@ -124,15 +149,22 @@ def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
     verdicts = reconcile(
         gateways, wanted.goals, request, lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")
     )
-    if as_json:
-        typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
-    else:
-        _show_verdicts(verdicts)
     if any(verdict.action.act is not Act.NOTHING for verdict in verdicts):
         _let_dagster_read_the_streams(settings, progress)
     for error in wanted.unsupported:
         progress.print(f"not deployed: {error}", style="red", markup=False)
-    if wanted.unsupported or not all(verdict.ok for verdict in verdicts):
+    _tell(verdicts, as_json)
+    if wanted.unsupported:
+        raise typer.Exit(1)
+
+
+def _tell(verdicts: Sequence[Verdict], as_json: bool) -> None:
+    """Print the verdicts; exit status 1 if a route is not as asked for."""
+    if as_json:
+        typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
+    else:
+        _show_verdicts(verdicts)
+    if any(verdict.error or verdict.held for verdict in verdicts):
         raise typer.Exit(1)
 
 
@@ -156,6 +188,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
         "ok": verdict.ok,
         "action": verdict.action.act.value,
         "message": verdict.message,
+        "held": verdict.held or None,
         "epoch": deployment.epoch if deployment else None,
         "job_id": deployment.job_id if deployment else None,
         "restored_from": deployment.restore_from if deployment else None,
@@ -169,7 +202,7 @@ def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
         deployment = verdict.deployment
         table.add_row(
             verdict.route,
-            "[green]ok[/]" if verdict.ok else "[red]failed[/]",
+            "[red]failed[/]" if verdict.error else "[yellow]held[/]" if verdict.held else "[green]ok[/]",
             escape(verdict.message),
             str(deployment.epoch) if deployment else "",
             deployment.job_id if deployment else "",

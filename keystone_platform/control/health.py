@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.plan.dead_letter_share import Counts, Share, Window, advance, exceeds, share_of
+from keystone_platform.plan.deployment import Cause, Deployment
+from keystone_platform.plan.gate import Gate, ask, has_given_up
 from keystone_platform.plan.healing import MAX_ATTEMPTS, Incident, attempt, track
 from keystone_platform.plan.lifecycle import Lifecycle
 from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
@@ -28,6 +30,7 @@ class Memory(BaseModel):
     Attributes:
         since: when the route came into this state, as far as the sensor saw.
         window: what its job has counted, to see how many of its events die.
+        gate: rollbacks that were asked for of its changed plan.
         reported: what was reported last; None: nothing yet.
     """
 
@@ -38,6 +41,7 @@ class Memory(BaseModel):
     since: datetime
     incident: Incident | None = None
     window: Window | None = None
+    gate: Gate | None = None
     reported: str | None = None
     reported_at: datetime | None = None
 
@@ -65,6 +69,7 @@ class Assessment:
         report: to be written now; None when nothing changed.
         attempt: set when a redeploy is to be asked for now.
         pause: why a pause is to be asked for now; None when it is not.
+        rollback: why a rollback is to be asked for now; None when it is not.
         share: what died in the window; None when nobody counted.
     """
 
@@ -74,6 +79,7 @@ class Assessment:
     attempt: Incident | None
     pause: str | None = None
     share: Share | None = None
+    rollback: str | None = None
 
 
 def assess(
@@ -83,6 +89,8 @@ def assess(
     now: datetime,
     counts: Mapping[str, Counts] = MappingProxyType({}),
     limits: Mapping[str, DeadLetterLimit] = MappingProxyType({}),
+    failures: Mapping[str, str] = MappingProxyType({}),
+    declared: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Assessment, ...]:
     """Assess each route that was ever deployed.
 
@@ -93,6 +101,8 @@ def assess(
         now: the time, UTC.
         counts: what the jobs of some routes have counted.
         limits: by route, how many of its events may die; where none is named, the default.
+        failures: by route, why its changed plan fails its gate.
+        declared: by route, the digest of its declared plan.
     """
     return tuple(
         _assess(
@@ -102,6 +112,8 @@ def assess(
             now,
             _window(status, memories.get(status.route), counts.get(status.route)),
             limits.get(status.route, DEFAULT_LIMIT),
+            failures.get(status.route, ""),
+            declared.get(status.route),
         )
         for status in statuses
         if status.last is not None
@@ -125,14 +137,23 @@ def _assess(
     now: datetime,
     window: Window | None,
     limit: DeadLetterLimit,
+    failure: str,
+    declared: str | None,
 ) -> Assessment:
     epoch = status.last.epoch if status.last else 0
     since = memory.since if memory and memory.state is status.state else now
     incident = track(memory.incident if memory else None, status.state, epoch, now - since)
-    due = None if busy else attempt(incident, status.state, now)
+    gate = memory.gate if memory else None
+    asked = ask(gate, epoch, now) if failure and not busy else None
+    taken_back = bool(failure) and (asked is not None or not has_given_up(gate, epoch))
+    due = None if busy or taken_back else attempt(incident, status.state, now)
     share = share_of(window) if window and status.state is Lifecycle.RUNNING else None
     dying = share is not None and exceeds(share, limit)
     report = _dying(status.route, limit) if dying else _report(status, due or incident, now - since)
+    if taken_back:
+        report = Report(passed=False, given_up=False, text=f"{failure}: going back to the plan before")
+    elif report and report.passed and status.last and _is_held(status.last, declared):
+        report = _HELD
     pause = f"{share}, more than {limit.max_ratio:.1%}" if dying and limit.on_exceed == "pause" and not busy else None
     mark = f"{status.state}/{epoch}/{report.text}" if report else None
     fresh = Memory(
@@ -141,14 +162,26 @@ def _assess(
         since=since,
         incident=due or incident,
         window=window,
+        gate=asked or gate,
         reported=memory.reported if memory else None,
         reported_at=memory.reported_at if memory else None,
     )
     told = fresh.reported == mark and fresh.reported_at is not None and now - fresh.reported_at < HEARTBEAT
     if report is None or told:
-        return Assessment(status, fresh, None, due, pause, share)
+        return Assessment(status, fresh, None, due, pause, share, failure if asked else None)
     told_now = fresh.model_copy(update={"reported": mark, "reported_at": now})
-    return Assessment(status, told_now, report, due, pause, share)
+    return Assessment(status, told_now, report, due, pause, share, failure if asked else None)
+
+
+_HELD = Report(
+    passed=False,
+    given_up=False,
+    text="it runs, by an earlier plan: what is declared was rolled back and is not tried again until the YAML changes",
+)
+
+
+def _is_held(last: Deployment, declared: str | None) -> bool:
+    return last.is_open and last.cause is Cause.ROLLBACK and declared not in (None, last.plan.digest)
 
 
 def _dying(route: str, limit: DeadLetterLimit) -> Report:

@@ -9,12 +9,14 @@ from typing import Any
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goals import goal_of
 from keystone_platform.control.prepare import check_topic
+from keystone_platform.control.reconcile import held_text
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.change import Change, ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import newest_taken
 from keystone_platform.plan.plan_router import PlannedRoute
+from keystone_platform.plan.rollback import held_back
 from keystone_platform.plan.router_plan import RouterPlan
 
 
@@ -25,7 +27,8 @@ class RoutePreview:
     Attributes:
         state: the route's lifecycle now; `unknown` when no server was asked.
         change: nothing, new, resume (it is down and goes on where it ended), rescale, restart, suspend (it runs and
-            is declared suspended), wait, undeclared (it runs and no file declares it), or refused.
+            is declared suspended), held (this plan was rolled back and is not tried again), wait, undeclared (it runs
+            and no file declares it), or refused.
         why: the differences, for people.
         error: why it would be refused; empty when it would not.
     """
@@ -90,7 +93,11 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> 
     action = decide(plan, goal.asked(Request.CONVERGE), status.last, status.job, gateways.clock.now())
     if goal.suspended:
         return RoutePreview(status.route, state, _SUSPENSIONS.get(action.act, action.act.value), action.why, plan)
-    before = newest_taken(gateways.ledger.history(status.route))
+    history = gateways.ledger.history(status.route)
+    given_up = held_back(plan, history)
+    if given_up:
+        return RoutePreview(status.route, state, "held", held_text(given_up), plan)
+    before = newest_taken(history)
     change = diff_plans(before.plan if before else None, plan)
     why = "; ".join(map(str, change.differences))
     if before and change.kind is ChangeKind.NEW:

@@ -20,6 +20,7 @@ from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, newest_taken
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
+from keystone_platform.plan.rollback import held_back
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
 
@@ -43,7 +44,7 @@ class Goal:
         plan: what shall run.
         partitions: partitions of the source topic, should it have to be created.
         limit: how many of its events may die.
-        why: what a pause is for; goes into the ledger.
+        why: what a pause or a rollback is for; goes into the ledger.
         suspended: it shall not run although its plan is known.
     """
 
@@ -73,12 +74,14 @@ class Verdict:
         action: what was decided.
         deployment: the newest deployment afterwards; None if there never was one.
         error: what went wrong; None when ok.
+        held: why another plan runs than the declared one, since that was rolled back; empty when it is not so.
     """
 
     route: str
     action: Action
     deployment: Deployment | None
     error: KeystoneError | None = None
+    held: str = ""
 
     @property
     def ok(self) -> bool:
@@ -88,7 +91,8 @@ class Verdict:
     @property
     def message(self) -> str:
         """One line for people."""
-        return str(self.error) if self.error else f"{self.action.act}: {self.action.why}"
+        done = str(self.error) if self.error else f"{self.action.act}: {self.action.why}"
+        return f"{done}; {self.held}" if self.held else done
 
 
 def reconcile(
@@ -128,6 +132,7 @@ class _Step:
     last: Deployment | None
     launch: Launch | None = None
     error: KeystoneError | None = None
+    held: str = ""
 
     @property
     def starts(self) -> bool:
@@ -135,7 +140,7 @@ class _Step:
         return self.error is None and self.action.act in (Act.START, Act.REPLACE)
 
     def verdict(self) -> Verdict:
-        return Verdict(self.goal.route, self.action, self.last, self.error)
+        return Verdict(self.goal.route, self.action, self.last, self.error, self.held)
 
 
 def _observe(
@@ -162,13 +167,32 @@ def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | N
     job = jobs.get(last.job_id) if last else None
     if last and job and last.outcome is None:  # its submitter died before it could write down that it went through
         last = gateways.ledger.record_outcome(last, Outcome.SUBMITTED, note="adopted", now=gateways.clock.now())
+    goal, held = _without_rolled_back(gateways, goal, request, last)
     action = decide(goal.plan, goal.asked(request), last, job, gateways.clock.now())
-    if action.act is Act.PAUSE:
+    if action.act is Act.PAUSE or action.cause is Cause.ROLLBACK:
         action = replace(action, why=goal.why or action.why)
-    step = _Step(goal, action, last)
+    step = _Step(goal, action, last, held=held)
     if action.act is Act.WAIT:
         return replace(step, error=Terminal(f"{goal.route}: {action.why}", mend="Try again in a few minutes."))
     return _refuse_other_data(gateways, step) if step.starts and last else step
+
+
+def _without_rolled_back(gateways: Gateways, goal: Goal, request: Request, last: Deployment | None) -> tuple[Goal, str]:
+    """Return the goal with the plan that shall run now, and why that is not the declared one if it is not."""
+    asks_for_the_plan = request in (Request.CONVERGE, Request.RESTART) and not goal.suspended
+    if last is None or last.plan.digest == goal.plan.digest or not asks_for_the_plan:
+        return goal, ""
+    given_up = held_back(goal.plan, gateways.ledger.history(goal.route))
+    if given_up is None:
+        return goal, ""
+    return replace(goal, plan=last.plan), held_text(given_up)
+
+
+def held_text(given_up: Deployment) -> str:
+    """Say that a declared plan is not run because it was rolled back, and what to do."""
+    why = given_up.note or "it did not run"
+    mend = f"change the YAML, or force it: keystone rollback {given_up.route} --to {given_up.epoch}"
+    return f"what is declared was given up in epoch {given_up.epoch} ({why}): {mend}"
 
 
 def _refuse_other_data(gateways: Gateways, step: _Step) -> _Step:
@@ -235,7 +259,8 @@ def _end(gateways: Gateways, step: _Step, last: Deployment, jobs: Mapping[str, J
     match step.action.act:
         case Act.STOP | Act.REPLACE | Act.PAUSE:
             progress(step.goal.route, "stopping with a savepoint")
-            return stop(gateways, last, jobs[last.job_id], _ENDS[step.action.act], step.action.why)
+            end, why = _ENDS[step.action.act], step.action.why
+            return stop(gateways, last, jobs[last.job_id], end, why, or_cancel=step.action.cause is Cause.ROLLBACK)
         case Act.FORGET if last.end is None and last.outcome is not None:
             return gateways.ledger.record_end(last, End.STOPPED, note=step.action.why, now=gateways.clock.now())
         case Act.START if last.is_open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.errors import Terminal
 from keystone_platform.plan.deployment import Deployment, End
 from keystone_platform.plan.observation import Job
 
@@ -12,11 +13,14 @@ SAVEPOINT_TIMEOUT_S = 150.0
 CANCEL_TIMEOUT_S = 60.0
 
 
-def stop(gateways: Gateways, deployment: Deployment, job: Job, end: End, note: str = "") -> Deployment:
+def stop(
+    gateways: Gateways, deployment: Deployment, job: Job, end: End, note: str = "", *, or_cancel: bool = False
+) -> Deployment:
     """Stop the job and record its end; return the deployment with the savepoint, if one was made.
 
     A job that runs whole is stopped with a savepoint. One that restarts or waits for slots cannot make one: it is
-    cancelled, and its newest checkpoint is where the next start goes on.
+    cancelled, and its newest checkpoint is where the next start goes on; with `or_cancel` so is one whose savepoint
+    fails.
 
     Raises:
         Terminal: the savepoint failed; the job goes on.
@@ -26,7 +30,11 @@ def stop(gateways: Gateways, deployment: Deployment, job: Job, end: End, note: s
     savepoint = None
     if job.is_running:
         directory = gateways.savepoint_directory(deployment.route, deployment.job_id)
-        savepoint = gateways.flink.stop_with_savepoint(deployment.job_id, directory, SAVEPOINT_TIMEOUT_S)
-    else:
+        try:
+            savepoint = gateways.flink.stop_with_savepoint(deployment.job_id, directory, SAVEPOINT_TIMEOUT_S)
+        except Terminal:
+            if not or_cancel:
+                raise
+    if savepoint is None:
         gateways.flink.cancel(deployment.job_id, CANCEL_TIMEOUT_S)
     return gateways.ledger.record_end(stopping, end, savepoint=savepoint, note=note, now=gateways.clock.now())

@@ -10,11 +10,12 @@ import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
 from keystone_platform.control.dead_letter_counts import count_dead_letters
+from keystone_platform.control.gate import count_restarts, failed_gates
 from keystone_platform.control.health import Assessment, Memory, assess
 from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.sweep import sweep
 from keystone_platform.defs import keys
-from keystone_platform.defs.jobs import pause_config
+from keystone_platform.defs.jobs import pause_config, rollback_config
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import status_metadata
 from keystone_platform.errors import KeystoneError
@@ -34,9 +35,18 @@ _UNFINISHED = [
 ]
 
 
-def health_sensor(goals: Mapping[str, Goal], pause: dg.JobDefinition) -> dg.SensorDefinition:
-    """Return the sensor over these routes; `pause` is the job that it asks for where too many events die."""
+def health_sensor(
+    goals: Mapping[str, Goal], pause: dg.JobDefinition, rollback: dg.JobDefinition
+) -> dg.SensorDefinition:
+    """Return the sensor over these routes.
+
+    Args:
+        goals: by route.
+        pause: the job that it asks for where too many events die.
+        rollback: the job that it asks for where a changed plan fails.
+    """
     routes = list(goals)
+    declared = {route: goal.plan.digest for route, goal in goals.items()}
     limits = {route: goal.limit for route, goal in goals.items()}
     selection = dg.AssetSelection.assets(*(keys.router_key(route) for route in routes))
     redeploy = dg.define_asset_job(keys.REDEPLOY_JOB, selection, description="Reconciles routers: starts what is down.")
@@ -44,7 +54,7 @@ def health_sensor(goals: Mapping[str, Goal], pause: dg.JobDefinition) -> dg.Sens
     @dg.sensor(
         name="router_health",
         description="Reports each router's health and asks for a redeploy of what is down.",
-        jobs=[redeploy, pause],
+        jobs=[redeploy, pause, rollback],
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -57,11 +67,13 @@ def health_sensor(goals: Mapping[str, Goal], pause: dg.JobDefinition) -> dg.Sens
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         counts = count_dead_letters(gateways, statuses, memories)
-        assessments = assess(statuses, memories, _busy(context.instance), now, counts, limits)
+        failures = failed_gates(statuses, memories, count_restarts(gateways, statuses, now), now)
+        busy = _busy(context.instance)
+        assessments = assess(statuses, memories, busy, now, counts, limits, failures, declared)
         flink = keystone.settings().flink_rest
         cursor = _CURSOR.dump_json({item.status.route: item.memory for item in assessments}).decode()
         return dg.SensorResult(
-            run_requests=[*_redeploys(assessments), *_pauses(assessments, now)],
+            run_requests=[*_redeploys(assessments), *_pauses(assessments, now), *_rollbacks(assessments)],
             asset_events=[event for item in assessments for event in _events(item, flink)],
             cursor=cursor,
         )
@@ -119,6 +131,20 @@ def _pauses(assessments: Sequence[Assessment], now: datetime) -> list[dg.RunRequ
         )
         for item in assessments
         if item.pause and item.status.last
+    ]
+
+
+def _rollbacks(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
+    """Ask for a run a route whose changed plan failed its gate."""
+    return [
+        dg.RunRequest(
+            run_key=f"rollback/{item.status.route}/{item.status.last.epoch}/{item.memory.gate.asked}",
+            job_name=keys.ROLLBACK_JOB,
+            run_config=rollback_config(item.status.route, item.status.last.epoch, item.rollback),
+            tags={keys.HEALING_TAG: "true", keys.ROUTE_TAG: item.status.route},
+        )
+        for item in assessments
+        if item.rollback and item.status.last and item.memory.gate
     ]
 
 

@@ -1,4 +1,4 @@
-"""Jobs for people: stop or restart chosen routers."""
+"""Jobs that people launch, or the health sensor asks for: stop, restart, pause and roll back chosen routers."""
 
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
@@ -11,7 +11,8 @@ from pydantic import Field
 
 from keystone_platform.control.goals import deployed
 from keystone_platform.control.reconcile import Goal, reconcile
-from keystone_platform.defs.keys import FLINK_POOL, PAUSE_JOB
+from keystone_platform.control.rollback import roll_back
+from keystone_platform.defs.keys import FLINK_POOL, PAUSE_JOB, ROLLBACK_JOB
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import fail_if_any
 from keystone_platform.errors import InvalidSpec
@@ -67,6 +68,44 @@ def pause_job() -> dg.JobDefinition:
     @dg.job(name=PAUSE_JOB, description=description)
     def job() -> None:
         pause()
+
+    return job
+
+
+class RolledBackRoute(dg.Config):
+    """A router to bring back to an earlier plan."""
+
+    route: str = Field(description="`<stream>.<route>`, e.g. `playback.warehouse`.")
+    to: int | None = Field(default=None, description="Epoch whose plan is wanted; default: the last one that ran well.")
+    only: int | None = Field(default=None, description="The deployment that is meant; a newer one is left alone.")
+    why: str = Field(default="", description="Goes into the ledger, for who looks at it.")
+
+
+def rollback_config(route: str, only: int, why: str) -> dict[str, Any]:
+    """Return the run config of the rollback job."""
+    return {"ops": {f"{ROLLBACK_JOB}_op": {"config": {"route": route, "only": only, "why": why}}}}
+
+
+def rollback_job() -> dg.JobDefinition:
+    """Return the job that brings a router back to an earlier plan; the plan that it leaves is not tried again."""
+    description = "Bring a router back to its last good plan; what is declared waits until its YAML changes."
+
+    @dg.op(name=f"{ROLLBACK_JOB}_op", description=description, pool=FLINK_POOL)
+    def rollback(context: dg.OpExecutionContext, config: RolledBackRoute, keystone: KeystoneResource) -> None:
+        gateways = keystone.gateways()
+        last = gateways.ledger.latest().get(config.route)
+        if config.only is not None and last and last.epoch != config.only:
+            context.log.info(f"{config.route}: epoch {config.only} was meant, {last.epoch} is there: left alone")
+            return
+        verdict = roll_back(
+            gateways, config.route, config.to, config.why, lambda route, doing: context.log.info(f"{route}: {doing}")
+        )
+        context.log.info(f"{verdict.route}: {verdict.message}")
+        fail_if_any([verdict])
+
+    @dg.job(name=ROLLBACK_JOB, description=description)
+    def job() -> None:
+        rollback()
 
     return job
 

@@ -15,6 +15,7 @@ ROUTE_TAG = "keystone/route"
 
 REDEPLOY_JOB = "redeploy_routers"
 PAUSE_JOB = "pause_routers"
+ROLLBACK_JOB = "rollback_router"
 
 FLINK_POOL = "flink"
 """Pool of the runs that act on the Flink cluster, since each starts a JVM to submit from."""

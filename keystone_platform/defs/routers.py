@@ -43,7 +43,10 @@ def router_assets(fleet: PlannedFleet) -> dg.AssetsDefinition:
 def materialise(
     context: dg.AssetExecutionContext, keystone: KeystoneResource, goals: Sequence[Goal]
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """Reconcile the goals and yield a result for each that is as asked for; fails at the end if one is not."""
+    """Reconcile the goals and yield a result for each that is as asked for; fails at the end if one is not.
+
+    A person's run fails also where a plan that was rolled back keeps what is declared from running.
+    """
     flink = keystone.settings().flink_rest
     verdicts = reconcile(
         keystone.gateways(), goals, progress=lambda route, doing: context.log.info(f"{route}: {doing}")
@@ -53,6 +56,9 @@ def materialise(
         if verdict.ok:
             yield _result(verdict, flink)
     fail_if_any(verdicts)
+    held = [f"{verdict.route}: {verdict.held}" for verdict in verdicts if verdict.held]
+    if held and keys.HEALING_TAG not in context.run.tags:  # the sensor's run has done what it was asked for
+        raise dg.Failure("\n".join(held), allow_retries=False)
 
 
 def _tell_broken_files(context: dg.AssetExecutionContext, errors: Sequence[InvalidSpec]) -> None:

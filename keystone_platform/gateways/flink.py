@@ -30,6 +30,10 @@ class FlinkGateway(Protocol):
         """Return what the router's job has counted, or None when it does not tell (yet); some three requests."""
         ...
 
+    def restarts(self, job_id: str) -> int:
+        """Return how often Flink has restarted the job; it tells some seconds late. Transient if it is unknown."""
+        ...
+
     def failure(self, job_id: str) -> str | None:
         """Return the first lines of the job's last exception, or None."""
         ...

@@ -66,6 +66,10 @@ class FlinkRest:
                     found += [int(metric["sum"]) for metric in self._get(f"{path}?{asked}")]
         return EventCounts(sum(events), sum(dead)) if events and dead else None
 
+    def restarts(self, job_id: str) -> int:
+        metrics = self._get(f"/jobs/{job_id}/metrics?get=numRestarts")
+        return max((int(metric["value"]) for metric in metrics), default=0)
+
     def failure(self, job_id: str) -> str | None:
         entries = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1")["exceptionHistory"]["entries"]
         return _root_cause(entries[0]["stacktrace"]) if entries else None

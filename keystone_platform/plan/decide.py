@@ -20,6 +20,8 @@ class Request(StrEnum):
     """Run the goal's plan; a router that was stopped on purpose starts again."""
     RESTART = "restart"
     """Stop with a savepoint and start from it, also when the plan is the same."""
+    ROLLBACK = "rollback"
+    """Run the goal's plan, an earlier one, in place of what runs or should run now."""
     STOP = "stop"
     """Stop with a savepoint and stay stopped."""
     SUSPEND = "suspend"
@@ -74,6 +76,9 @@ def decide(
         return _pause(state)
     if request in (Request.STOP, Request.SUSPEND) or goal is None:
         return _stop(state, "suspended in its YAML" if request is Request.SUSPEND else "stop was asked for")
+    if request is Request.ROLLBACK and last and last.plan.digest != goal.digest:
+        act = Act.REPLACE if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED) else Act.START
+        return Action(act, "rollback was asked for", Cause.ROLLBACK)
     if state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED) and last:
         return _keep_or_replace(goal, request, last)
     return _start_changed(state, goal, last) or _start(state)

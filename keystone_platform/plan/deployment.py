@@ -29,7 +29,7 @@ class Cause(StrEnum):
     REDEPLOY = "redeploy"
     """The job was gone or had failed."""
     ROLLBACK = "rollback"
-    """The upgrade before it did not come up, so this is the plan that ran before."""
+    """The plan of the deployment before it was given up for one that ran earlier."""
 
     @property
     def is_change(self) -> bool:

@@ -128,6 +128,12 @@ def test_a_start_from_a_savepoint_that_is_not_there_is_refused_and_nothing_runs(
     assert job is None or job.state.is_terminal
 
 
+def test_a_job_that_nothing_befell_has_not_restarted(subject: Subject) -> None:
+    job_id = subject.running()
+    assert subject.gateways.flink.restarts(job_id) == 0
+    subject.gateways.flink.cancel(job_id, 60)
+
+
 def test_slots_are_taken_while_a_job_runs_and_free_afterwards(subject: Subject) -> None:
     free = subject.gateways.flink.cluster().slots_free
     job_id = subject.running()

@@ -72,6 +72,7 @@ class FakeFlink:
     known: dict[str, Job] = field(default_factory=dict)
     submissions: list[Submission] = field(default_factory=list)
     counted: dict[str, EventCounts] = field(default_factory=dict)
+    restarted: dict[str, int] = field(default_factory=dict)
     fails_at_start: set[str] = field(default_factory=set)
     """Digests of plans whose jobs fail as soon as they run."""
     _checkpoints: dict[str, int] = field(default_factory=dict)
@@ -97,6 +98,10 @@ class FakeFlink:
     def event_counts(self, job_id: str) -> EventCounts | None:
         self._answer()
         return self.counted.get(job_id)
+
+    def restarts(self, job_id: str) -> int:
+        self._answer()
+        return self.restarted.get(job_id, 0)
 
     def failure(self, job_id: str) -> str | None:
         return "java.lang.Exception: it fails" if self.known[job_id].state is JobState.FAILED else None

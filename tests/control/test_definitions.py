@@ -14,6 +14,7 @@ from keystone_platform.defs import keys
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.plan.healing import FIRST_BACKOFF
+from keystone_platform.plan.observation import JobState
 from keystone_platform.settings import S3Settings, Settings
 from keystone_platform.spec.last_good import load_or_remember
 from keystone_platform.spec.loader import load_streams_leniently
@@ -197,6 +198,31 @@ def test_the_sensor_asks_for_one_run_for_all_that_is_down_and_waits_before_it_as
     world.clock.time += FIRST_BACKOFF + timedelta(seconds=1)
     (again,) = sensor.tick().run_requests or []
     assert again.run_key != request.run_key
+
+
+def test_the_sensor_asks_for_a_rollback_of_a_changed_plan_that_fails_and_the_job_goes_back(
+    tmp_path: Path, resource: KeystoneResource, world: World
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for where in (None, "n > 1"):
+        (folder / "one.yaml").write_text(stream_yaml("one", where=where))
+        defs = definitions_of(load_streams_leniently(folder), resource)
+        materialise(defs, "one.warehouse")
+    bad = world.ledger.latest()["one.warehouse"]
+    world.flink.set_state(bad.job_id, JobState.FAILED)
+    (request,) = Sensor(defs, resource).tick().run_requests or []
+    assert request.job_name == keys.ROLLBACK_JOB
+    job = defs.get_job_def(keys.ROLLBACK_JOB)
+    assert job.execute_in_process(run_config=request.run_config).success
+    back = world.ledger.latest()["one.warehouse"]
+    assert (back.epoch, back.cause) == (3, Cause.ROLLBACK)
+    assert job.execute_in_process(run_config=request.run_config).success
+    assert world.ledger.latest()["one.warehouse"] == back, "a run that comes late leaves the newer deployment alone"
+
+    held = materialise(defs, "one.warehouse", raise_on_error=False)
+    failure = next(event for event in held.all_events if event.is_step_failure)
+    assert "keystone rollback one.warehouse --to 2" in str(failure.step_failure_data.user_failure_data)
 
 
 def test_the_sensor_reports_a_router_that_is_down_and_never_touches_flink(

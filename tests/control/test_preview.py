@@ -9,6 +9,7 @@ import pytest
 from keystone_platform.control.goals import deployed, planned_routes, wanted
 from keystone_platform.control.preview import RoutePreview, preview, preview_blind, preview_undeclared
 from keystone_platform.control.reconcile import reconcile
+from keystone_platform.control.rollback import roll_back
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.observation import JobState
@@ -69,6 +70,18 @@ def test_a_router_that_is_down_is_resumed_not_new(world: World, folder: Path) ->
     deploy(world, folder)
     world.flink.set_state(world.ledger.latest()[ROUTE].job_id, JobState.CANCELED)
     assert (only(world, folder).change, only(world, folder).state) == ("resume", "failed")
+
+
+def test_says_that_a_plan_was_rolled_back(world: World, folder: Path) -> None:
+    deploy(world, folder)
+    (folder / "one.yaml").write_text(stream_yaml("one", where="n > 1"))
+    deploy(world, folder)
+    roll_back(world.gateways, ROUTE)
+    item = only(world, folder)
+    assert (item.change, item.state) == ("held", "running")
+    assert f"keystone rollback {ROUTE} --to 2" in item.why
+    (folder / "one.yaml").write_text(stream_yaml("one"))
+    assert only(world, folder).change == "nothing"
 
 
 def test_another_table_is_refused_before_the_apply(world: World, folder: Path) -> None:
