@@ -8,7 +8,7 @@ import dagster as dg
 
 from keystone_platform.defs.fleet import plan_declared
 from keystone_platform.defs.health import health_sensor
-from keystone_platform.defs.jobs import lifecycle_jobs, pause_job, rollback_job
+from keystone_platform.defs.jobs import end_strays_job, lifecycle_jobs, pause_job, rollback_job
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import router_assets
 from keystone_platform.defs.topics import topic_asset
@@ -32,7 +32,7 @@ def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
     pause, rollback = pause_job(), rollback_job()
     return dg.Definitions(
         assets=[*topics, *routers],
-        jobs=[*lifecycle_jobs(planned.goals), pause, rollback],
+        jobs=[*lifecycle_jobs(planned), end_strays_job(), pause, rollback],
         sensors=[health_sensor(planned.goals, pause, rollback)] if planned.goals else [],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"keystone": keystone},

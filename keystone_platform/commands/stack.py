@@ -7,19 +7,24 @@ import json
 import os
 import shlex
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from keystone_platform.commands.output import stdout_console, table
+from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.flink_home import jars_folder
 from keystone_platform.settings import Settings, home_folder, load_settings, settings_file, streams_folder
 from keystone_platform.stack.doctor import examine
 from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.stack.starting import Started
 from keystone_platform.stack.status import ServerState, ServerStatus
+
+if TYPE_CHECKING:
+    from keystone_platform.control.overview import RouteLine
 
 _GIB = 1024**3
 _ANY_WIDTH = 1000
@@ -86,15 +91,25 @@ def down(
 
 
 def status(as_json: Json = False) -> None:
-    """Show each server: state, pid, address, memory, uptime, log. Exit status 1 unless all of them run."""
+    """Show each server of the embedded stack, then each route: its state, and copies of it that must not run.
+
+    Exit status 1 unless every server runs, whatever the routes are like. Without an embedded stack only the routes are
+    shown, of the servers that KEYSTONE_SETTINGS names.
+    """
     servers = _stack().status()
+    lines, note = _routes()
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(server) for server in servers], indent=2, default=str))
-    elif not servers:
-        typer.echo("The stack was never up here: keystone up")
+        found = {
+            "servers": [dataclasses.asdict(server) for server in servers],
+            "routes": [line.as_json() for line in lines],
+            "note": note,
+        }
+        typer.echo(json.dumps(found, indent=2, default=str))
     else:
-        _print_status(servers)
-    if not servers or any(server.state is not ServerState.RUNNING for server in servers):
+        if servers:
+            _print_status(servers)
+        _print_routes(lines, note)
+    if any(server.state is not ServerState.RUNNING for server in servers) or not (servers or lines):
         raise typer.Exit(1)
 
 
@@ -144,6 +159,32 @@ def _print_status(servers: Sequence[ServerStatus]) -> None:
     console = Console(highlight=False, width=_ANY_WIDTH, soft_wrap=True)
     console.print(table)
     console.print(f"memory of all: {sum(server.rss_bytes for server in servers) / _GIB:.2f} GiB")
+
+
+def _routes() -> tuple[Sequence[RouteLine], str]:
+    """Return what is known of the routes, and why it is not more."""
+    from keystone_platform.control.overview import overview
+    from keystone_platform.spec.loader import load_streams_leniently
+    from keystone_platform.wiring import connect
+
+    if not settings_file(os.environ).is_file():
+        return (), "The stack was never up here: keystone up"
+    try:
+        return overview(connect(load_settings()), load_streams_leniently(streams_folder(os.environ))), ""
+    except KeystoneError as error:
+        return (), f"What becomes of the routes is not known: {error}"
+
+
+def _print_routes(lines: Sequence[RouteLine], note: str) -> None:
+    shown = table("route", "state", "declared", "epoch", "job", "what to know")
+    for line in lines:
+        last = line.status.last
+        epoch, job_id = (str(last.epoch), last.job_id) if last else ("", "")
+        shown.add_row(line.status.route, line.status.state, line.declared, epoch, job_id, escape(line.remark))
+    if lines:
+        stdout_console().print("\n", shown, sep="")
+    if note:
+        typer.echo(note)
 
 
 def _exports(settings: Settings) -> dict[str, str]:

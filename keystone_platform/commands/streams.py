@@ -5,30 +5,51 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from keystone_platform.commands.output import stdout_console
+from keystone_platform.commands.output import stdout_console, table
+from keystone_platform.commands.verdicts import tell_verdicts
 from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keystone_platform.control.fleet import Pace
     from keystone_platform.control.goals import Wanted
     from keystone_platform.control.preview import RoutePreview
-    from keystone_platform.control.reconcile import Verdict
+    from keystone_platform.control.reconcile import Progress
+    from keystone_platform.control.selection import Selection
     from keystone_platform.plan.decide import Request
     from keystone_platform.settings import Settings
 
 Routes = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ROUTE]...", help="Routes, `<stream>.<route>`; all of them when none is named."),
+    typer.Argument(
+        metavar="[ROUTE]...", help="Routes, `<stream>.<route>`, or globs such as 'playback.*'; without a selection all."
+    ),
 ]
-SomeRoutes = Annotated[list[str], typer.Argument(metavar="ROUTE...", help="Routes, `<stream>.<route>`.")]
+SomeRoutes = Annotated[
+    list[str] | None, typer.Argument(metavar="[ROUTE]...", help="Routes, `<stream>.<route>`, or globs; '*' for all.")
+]
+Owners = Annotated[
+    list[str] | None, typer.Option("--owner", metavar="OWNER", help="Only routes of this owner; repeatable.")
+]
+OfStreams = Annotated[
+    list[str] | None, typer.Option("--stream", metavar="NAME", help="Only routes of this stream; repeatable.")
+]
+Batch = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Act on N routes at once, from one JVM; default: all.")
+]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="Begin no further batch when more than N routes have failed; without --batch it is 10."
+    ),
+]
 Streams = Annotated[
     Path | None,
     typer.Option(
@@ -47,7 +68,13 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
 
 
-def plan(routes: Routes = None, streams: Streams = None, as_json: Json = False) -> None:
+def plan(
+    routes: Routes = None,
+    owner: Owners = None,
+    stream: OfStreams = None,
+    streams: Streams = None,
+    as_json: Json = False,
+) -> None:
     """Check the stream YAMLs and show what `apply` would do and cost. Touches nothing.
 
     Exit status 1 when a file is wrong or a route would be refused. Works without running servers: then every route
@@ -58,11 +85,12 @@ def plan(routes: Routes = None, streams: Streams = None, as_json: Json = False) 
     from keystone_platform.errors import KeystoneError
     from keystone_platform.wiring import connect
 
-    planned = planned_routes(_folder(streams), routes or ())
+    selection = _selection(routes, owner, stream)
+    planned = planned_routes(_folder(streams), selection)
     try:
         gateways = connect(load_settings())
         previews, note = preview(gateways, planned), ""
-        if not routes:
+        if selection.takes_all:
             previews += preview_undeclared(gateways, {each.loaded.id for each in planned})
     except KeystoneError as error:
         previews, note = preview_blind(planned), f"What runs is unknown, every route counts as new: {error}"
@@ -74,34 +102,84 @@ def plan(routes: Routes = None, streams: Streams = None, as_json: Json = False) 
         raise typer.Exit(1)
 
 
-def apply(routes: Routes = None, streams: Streams = None, as_json: Json = False) -> None:
+def apply(
+    routes: Routes = None,
+    owner: Owners = None,
+    stream: OfStreams = None,
+    batch: Batch = None,
+    max_failures: MaxFailures = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also stop, with a savepoint, what runs and no file declares any more.")
+    ] = False,
+    streams: Streams = None,
+    as_json: Json = False,
+) -> None:
     """Make the routers run as declared: deploy new ones, upgrade changed ones through a savepoint.
 
-    A wrong YAML anywhere in the folder is refused before anything is touched. What runs as declared is left alone.
+    A wrong YAML anywhere in the folder is refused before anything is touched. What runs as declared is left alone;
+    copies of a router that must not run are ended, but never a job that the ledger does not know.
+
+    Example: `keystone apply --owner team:player --batch 10 --max-failures 2`
     """
+    from keystone_platform.control.goals import wanted
+    from keystone_platform.errors import InvalidSpec
     from keystone_platform.plan.decide import Request
 
-    _reconcile(_wanted(streams, routes or ()), Request.CONVERGE, as_json)
+    selection = _selection(routes, owner, stream)
+    if prune and not selection.takes_all:
+        message = "--prune looks at the whole fleet"
+        raise InvalidSpec(message, mend="Leave out the selection, or stop routes by name: keystone stop ROUTE.")
+    _reconcile(wanted(_folder(streams), selection), Request.CONVERGE, _pace(batch, max_failures), as_json, prune=prune)
 
 
-def stop(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
+def stop(
+    routes: SomeRoutes = None,
+    owner: Owners = None,
+    stream: OfStreams = None,
+    batch: Batch = None,
+    max_failures: MaxFailures = None,
+    streams: Streams = None,
+    as_json: Json = False,
+) -> None:
     """Stop routers with a savepoint. They stay stopped until `apply` starts them from it.
 
-    Reads no stream file, so `--streams` changes nothing: what was deployed can be stopped, whatever is declared by now.
+    What was deployed can be stopped, whatever is declared by now: stream files are read only for `--owner`.
+
+    Example: `keystone stop 'playback.*'`
     """
     from keystone_platform.control.goals import Wanted, deployed
     from keystone_platform.gateways.ledger import SqlLedger
     from keystone_platform.plan.decide import Request
+    from keystone_platform.spec.loader import load_streams_leniently
 
     ledger = SqlLedger(load_settings().ledger_url)
-    _reconcile(Wanted(deployed(ledger, routes)), Request.STOP, as_json)
+    fleet = load_streams_leniently(_folder(streams)) if owner else None
+    goals = deployed(ledger, _selection(routes, owner, stream), fleet)
+    _reconcile(Wanted(goals), Request.STOP, _pace(batch, max_failures), as_json)
 
 
-def restart(routes: SomeRoutes, streams: Streams = None, as_json: Json = False) -> None:
-    """Stop routers with a savepoint and start them from it; a changed plan is applied on the way."""
+def restart(
+    routes: SomeRoutes = None,
+    owner: Owners = None,
+    stream: OfStreams = None,
+    batch: Batch = None,
+    max_failures: MaxFailures = None,
+    streams: Streams = None,
+    as_json: Json = False,
+) -> None:
+    """Stop routers with a savepoint and start them from it; a changed plan is applied on the way.
+
+    Example: `keystone restart --stream playback --batch 1 --max-failures 0`
+    """
+    from keystone_platform.control.goals import wanted
+    from keystone_platform.errors import InvalidSpec
     from keystone_platform.plan.decide import Request
 
-    _reconcile(_wanted(streams, routes), Request.RESTART, as_json)
+    selection = _selection(routes, owner, stream)
+    if selection.takes_all:
+        message = "no route is named"
+        raise InvalidSpec(message, mend="Name routes; '*' takes all.")
+    _reconcile(wanted(_folder(streams), selection), Request.RESTART, _pace(batch, max_failures), as_json)
 
 
 def rollback(
@@ -125,46 +203,45 @@ def rollback(
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     gateways = connect(load_settings())
     verdict = roll_back(gateways, route, to, progress=lambda name, doing: progress.print(f"[dim]{name}[/] {doing} …"))
-    _tell([verdict], as_json)
+    tell_verdicts([verdict], as_json)
 
 
 def _folder(streams: Path | None) -> Path:
     return streams or streams_folder(os.environ)
 
 
-def _wanted(streams: Path | None, routes: Sequence[str]) -> Wanted:
-    from keystone_platform.control.goals import wanted
+def _selection(routes: Sequence[str] | None, owners: Sequence[str] | None, streams: Sequence[str] | None) -> Selection:
+    from keystone_platform.control.selection import Selection
 
-    return wanted(_folder(streams), routes)
+    return Selection(tuple(routes or ()), tuple(owners or ()), tuple(streams or ()))
 
 
-def _reconcile(wanted: Wanted, request: Request, as_json: bool) -> None:
-    from keystone_platform.control.reconcile import reconcile
-    from keystone_platform.plan.decide import Act
+def _pace(batch: int | None, max_failures: int | None) -> Pace:
+    from keystone_platform.control.fleet import Pace
+
+    return Pace(batch, max_failures)
+
+
+def _reconcile(wanted: Wanted, request: Request, pace: Pace, as_json: bool, *, prune: bool = False) -> None:
+    from keystone_platform.control.fleet import reconcile_fleet
+    from keystone_platform.control.goals import undeclared
+    from keystone_platform.plan.decide import Act, Request
     from keystone_platform.wiring import connect
 
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     settings = load_settings()
     gateways = connect(settings)
-    verdicts = reconcile(
-        gateways, wanted.goals, request, lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")
-    )
+    told: Progress = lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")  # noqa: E731
+    verdicts = reconcile_fleet(gateways, wanted.goals, request, pace, told)
+    if prune:
+        left = undeclared(gateways, {goal.route for goal in wanted.goals} | wanted.refused)
+        verdicts += reconcile_fleet(gateways, left, Request.STOP, pace, told)
     if any(verdict.action.act is not Act.NOTHING for verdict in verdicts):
         _let_dagster_read_the_streams(settings, progress)
     for error in wanted.unsupported:
         progress.print(f"not deployed: {error}", style="red", markup=False)
-    _tell(verdicts, as_json)
+    tell_verdicts(verdicts, as_json)
     if wanted.unsupported:
-        raise typer.Exit(1)
-
-
-def _tell(verdicts: Sequence[Verdict], as_json: bool) -> None:
-    """Print the verdicts; exit status 1 if a route is not as asked for."""
-    if as_json:
-        typer.echo(json.dumps([_verdict_json(verdict) for verdict in verdicts], indent=2))
-    else:
-        _show_verdicts(verdicts)
-    if any(verdict.error or verdict.held for verdict in verdicts):
         raise typer.Exit(1)
 
 
@@ -181,48 +258,11 @@ def _let_dagster_read_the_streams(settings: Settings, progress: Console) -> None
         progress.print(f"Dagster does not show this yet: {error}", style="yellow", markup=False)
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, Any]:
-    deployment = verdict.deployment
-    return {
-        "route": verdict.route,
-        "ok": verdict.ok,
-        "action": verdict.action.act.value,
-        "message": verdict.message,
-        "held": verdict.held or None,
-        "epoch": deployment.epoch if deployment else None,
-        "job_id": deployment.job_id if deployment else None,
-        "restored_from": deployment.restore_from if deployment else None,
-        "plan_digest": deployment.plan.digest if deployment else None,
-    }
-
-
-def _show_verdicts(verdicts: Sequence[Verdict]) -> None:
-    table = _table("route", "", "action", "epoch", "job")
-    for verdict in verdicts:
-        deployment = verdict.deployment
-        table.add_row(
-            verdict.route,
-            "[red]failed[/]" if verdict.error else "[yellow]held[/]" if verdict.held else "[green]ok[/]",
-            escape(verdict.message),
-            str(deployment.epoch) if deployment else "",
-            deployment.job_id if deployment else "",
-        )
-    stdout_console().print(table)
-
-
 def _show_previews(previews: Sequence[RoutePreview], note: str) -> None:
-    table = _table("route", "now", "change", "what differs", "plan")
+    shown = table("route", "now", "change", "what differs", "plan")
     for item in previews:
-        table.add_row(item.route, item.state, item.change, escape(item.error or item.why), item.digest[:12])
+        shown.add_row(item.route, item.state, item.change, escape(item.error or item.why), item.digest[:12])
     console = stdout_console()
-    console.print(table)
+    console.print(shown)
     if note:
         console.print(note, style="yellow", markup=False)
-
-
-def _table(*columns: str) -> Table:
-    """Return a table whose free text wraps and whose names and ids never do."""
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(name, no_wrap=name not in ("action", "what differs"), overflow="fold")
-    return table

@@ -152,6 +152,8 @@ def _assess(
     report = _dying(status.route, limit) if dying else _report(status, due or incident, now - since)
     if taken_back:
         report = Report(passed=False, given_up=False, text=f"{failure}: going back to the plan before")
+    elif status.strays:
+        report = Report(passed=False, given_up=False, text="; ".join(map(str, status.strays)))
     elif report and report.passed and status.last and _is_held(status.last, declared):
         report = _HELD
     pause = f"{share}, more than {limit.max_ratio:.1%}" if dying and limit.on_exceed == "pause" and not busy else None

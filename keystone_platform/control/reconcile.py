@@ -14,6 +14,7 @@ from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.prepare import prepare
 from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
+from keystone_platform.control.strays import end_strays, find_strays
 from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
@@ -22,6 +23,7 @@ from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.rollback import held_back
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.stray import Stray
 from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
 
 Progress = Callable[[str, str], None]
@@ -111,6 +113,7 @@ def reconcile(
     """
     steps, jobs = _observe(gateways, goals, request, progress)
     steps = _compile_upgrades(gateways, steps, progress)
+    steps = [_end_strays(gateways, step, progress) for step in steps]
     ready = [_make_way(gateways, step, jobs, progress) for step in steps if not step.starts]
     slots = gateways.flink.cluster().slots_free
     for step in (step for step in steps if step.starts):
@@ -133,6 +136,7 @@ class _Step:
     launch: Launch | None = None
     error: KeystoneError | None = None
     held: str = ""
+    strays: tuple[Stray, ...] = ()
 
     @property
     def starts(self) -> bool:
@@ -155,7 +159,9 @@ def _observe(
         steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
         waiting = [step for step in steps if step.action.act is Act.WAIT]
         if not waiting or gateways.clock.now() >= deadline:
-            return steps, jobs
+            strays = find_strays(gateways, jobs.values(), latest, {goal.route for goal in goals})
+            mine = {step.goal.route: tuple(each for each in strays if each.route == step.goal.route) for step in steps}
+            return [replace(step, strays=mine[step.goal.route]) for step in steps], jobs
         for step in waiting:
             if step.goal.route not in told:
                 progress(step.goal.route, f"waiting for at most {PATIENCE.seconds} s: {step.action.why}")
@@ -205,6 +211,25 @@ def _refuse_other_data(gateways: Gateways, step: _Step) -> _Step:
         return step
     message = f"{step.goal.route}: {'; '.join(map(str, change.differences))}: that is another router, not an upgrade"
     return replace(step, error=Terminal(message, mend="Declare it under another `name:` and stop this one."))
+
+
+def _end_strays(gateways: Gateways, step: _Step, progress: Progress) -> _Step:
+    """End copies of the route that must not run; beside one that may be somebody else's start nothing."""
+    ours = [stray for stray in step.strays if stray.is_ours]
+    others = [stray for stray in step.strays if not stray.is_ours]
+    if step.error or not step.strays:
+        return step
+    for stray in ours:
+        progress(step.goal.route, f"ending {stray}")
+    try:
+        end_strays(gateways, ours)
+    except KeystoneError as error:
+        return replace(step, error=error)
+    if others and step.starts:
+        mend = "If it is an old copy, cancel it in Flink's UI; was the ledger replaced?"
+        return replace(step, error=Terminal(f"{step.goal.route}: {others[0]}", mend=mend))
+    ended = "".join(f"; ended {stray}" for stray in ours)
+    return replace(step, action=replace(step.action, why=f"{step.action.why}{ended}"))
 
 
 def _compile_upgrades(gateways: Gateways, steps: Sequence[_Step], progress: Progress) -> list[_Step]:

@@ -100,8 +100,8 @@ def _busy(instance: dg.DagsterInstance) -> frozenset[str]:
 
 
 def _redeploys(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
-    """Ask for one run for all that is down now, since one JVM submits many routers."""
-    due = [item for item in assessments if item.attempt]
+    """Ask for one run for all that is down now or has a stray copy to end, since one JVM submits many routers."""
+    due = [item for item in assessments if item.attempt or any(stray.is_ours for stray in item.status.strays)]
     if not due:
         return []
     parts = [
@@ -109,6 +109,7 @@ def _redeploys(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
         for item in due
         if item.attempt and item.status.last
     ]
+    parts += [stray.job.job_id for item in due for stray in item.status.strays]
     return [
         dg.RunRequest(
             run_key=hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest(),

@@ -2,36 +2,52 @@
 
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from keystone_platform.control.goals import deployed
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.fleet import Pace, reconcile_fleet
+from keystone_platform.control.goals import deployed, undeclared
+from keystone_platform.control.reconcile import Goal, Progress, Verdict, reconcile
 from keystone_platform.control.rollback import roll_back
-from keystone_platform.defs.keys import FLINK_POOL, PAUSE_JOB, ROLLBACK_JOB
+from keystone_platform.control.selection import Candidate, Selection
+from keystone_platform.control.strays import end_strays, find_strays
+from keystone_platform.defs.fleet import PlannedFleet
+from keystone_platform.defs.keys import END_STRAYS_JOB, FLINK_POOL, PAUSE_JOB, ROLLBACK_JOB
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import fail_if_any
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.decide import Request
+from keystone_platform.settings import streams_folder
+from keystone_platform.spec.loader import load_streams_leniently
 
 
 class RouteSelection(dg.Config):
-    """Which routers."""
+    """Which routers, and how to go through them. Conditions of different kinds have to hold together."""
 
-    routes: list[str] = Field(description="Routes by their names, `<stream>.<route>`, e.g. `playback.warehouse`.")
+    routes: list[str] = Field(default=[], description="Names, `<stream>.<route>`, or globs such as `playback.*`.")
+    owners: list[str] = Field(default=[], description="Owners as declared, e.g. `team:player`.")
+    streams: list[str] = Field(default=[], description="Names of streams.")
+    batch: int | None = Field(default=None, ge=1, description="Routes at once; default: all.")
+    max_failures: int | None = Field(
+        default=None, ge=0, description="No further batch is begun when more than so many routes have failed."
+    )
+
+    def selection(self) -> Selection:
+        """Return the conditions."""
+        return Selection(tuple(self.routes), tuple(self.owners), tuple(self.streams))
 
 
-def lifecycle_jobs(goals: Mapping[str, Goal]) -> list[dg.JobDefinition]:
-    """Return the jobs, over the routes by name."""
+def lifecycle_jobs(planned: PlannedFleet) -> list[dg.JobDefinition]:
+    """Return the jobs over a selection of routes."""
     return [
-        _job(
-            "stop_routers", "Stop routers with a savepoint; they stay stopped until materialised.", Request.STOP, goals
-        ),
-        _job("restart_routers", "Stop routers with a savepoint and start them from it.", Request.RESTART, goals),
+        _job("apply_routers", "Make the selected routers run as declared.", Request.CONVERGE, planned),
+        _job("stop_routers", "Stop routers with a savepoint; they stay so until applied.", Request.STOP, planned),
+        _job("restart_routers", "Stop routers with a savepoint and start them from it.", Request.RESTART, planned),
     ]
 
 
@@ -60,10 +76,7 @@ def pause_job() -> dg.JobDefinition:
         if last.epoch != config.epoch:
             context.log.info(f"{config.route}: epoch {config.epoch} was meant, {last.epoch} is there: left alone")
             return
-        verdicts = reconcile(gateways, [replace(goal, why=config.why)], Request.PAUSE)
-        for verdict in verdicts:
-            context.log.info(f"{verdict.route}: {verdict.message}")
-        fail_if_any(verdicts)
+        _end(context, reconcile(gateways, [replace(goal, why=config.why)], Request.PAUSE))
 
     @dg.job(name=PAUSE_JOB, description=description)
     def job() -> None:
@@ -97,11 +110,7 @@ def rollback_job() -> dg.JobDefinition:
         if config.only is not None and last and last.epoch != config.only:
             context.log.info(f"{config.route}: epoch {config.only} was meant, {last.epoch} is there: left alone")
             return
-        verdict = roll_back(
-            gateways, config.route, config.to, config.why, lambda route, doing: context.log.info(f"{route}: {doing}")
-        )
-        context.log.info(f"{verdict.route}: {verdict.message}")
-        fail_if_any([verdict])
+        _end(context, [roll_back(gateways, config.route, config.to, config.why, _telling(context))])
 
     @dg.job(name=ROLLBACK_JOB, description=description)
     def job() -> None:
@@ -110,17 +119,44 @@ def rollback_job() -> dg.JobDefinition:
     return job
 
 
-def _job(name: str, description: str, request: Request, goals: Mapping[str, Goal]) -> dg.JobDefinition:
+class Strays(dg.Config):
+    """What is ended beside copies of routers."""
+
+    undeclared: bool = Field(default=False, description="Also stop, with a savepoint, routers that no file declares.")
+
+
+def end_strays_job() -> dg.JobDefinition:
+    """Return the job that ends copies of routers, of the whole cluster; never a job that the ledger does not know."""
+    description = "End copies of routers that must not run; on request stop routers that no file declares."
+
+    @dg.op(name=f"{END_STRAYS_JOB}_op", description=description, pool=FLINK_POOL)
+    def end(context: dg.OpExecutionContext, config: Strays, keystone: KeystoneResource) -> None:
+        gateways = keystone.gateways()
+        found = find_strays(gateways, gateways.flink.jobs(), gateways.ledger.latest())
+        for stray in found:
+            context.log.info(f"{'ended' if stray.is_ours else 'left alone, it is not ours'}: {stray}")
+        end_strays(gateways, found)
+        if config.undeclared:  # the files as they are now: one that was added since this location was loaded counts
+            declared = load_streams_leniently(streams_folder(os.environ)).checked()
+            goals = undeclared(gateways, [route.id for route in declared.routes])
+            verdicts = reconcile(gateways, goals, Request.STOP, _telling(context))
+            _end(context, verdicts)
+
+    @dg.job(name=END_STRAYS_JOB, description=description)
+    def job() -> None:
+        end()
+
+    return job
+
+
+def _job(name: str, description: str, request: Request, planned: PlannedFleet) -> dg.JobDefinition:
     @dg.op(name=f"{name}_op", description=description, pool=FLINK_POOL)
     def act(context: dg.OpExecutionContext, config: RouteSelection, keystone: KeystoneResource) -> None:
-        gateways = keystone.gateways()
+        gateways, selection = keystone.gateways(), config.selection()
         stops = request is Request.STOP  # what was deployed can be stopped, whatever is declared by now
-        chosen = deployed(gateways.ledger, config.routes) if stops else [_goal(goals, each) for each in config.routes]
-        progress: Callable[[str, str], None] = lambda route, doing: context.log.info(f"{route}: {doing}")  # noqa: E731
-        verdicts = reconcile(gateways, chosen, request, progress)
-        for verdict in verdicts:
-            context.log.info(f"{verdict.route}: {verdict.message}")
-        fail_if_any(verdicts)
+        goals = deployed(gateways.ledger, selection, planned.fleet) if stops else _goals(planned, selection)
+        pace = Pace(config.batch, config.max_failures)
+        _end(context, reconcile_fleet(gateways, goals, request, pace, _telling(context)))
 
     @dg.job(name=name, description=description)
     def job() -> None:
@@ -129,8 +165,19 @@ def _job(name: str, description: str, request: Request, goals: Mapping[str, Goal
     return job
 
 
-def _goal(goals: Mapping[str, Goal], route: str) -> Goal:
-    if route not in goals:
-        message = f"no route {route}"
-        raise InvalidSpec(message, field="routes", mend=f"Known: {', '.join(sorted(goals)) or 'none'}.")
-    return goals[route]
+def _goals(planned: PlannedFleet, selection: Selection) -> list[Goal]:
+    if selection.takes_all:
+        message = "no route is named"
+        raise InvalidSpec(message, field="routes", mend="Name routes; '*' takes all.")
+    candidates = [Candidate(route.id, route.stream.stream, route.stream.owner) for route, _ in planned.planned()]
+    return [planned.goals[route] for route in selection.of(candidates)]
+
+
+def _telling(context: dg.OpExecutionContext) -> Progress:
+    return lambda route, doing: context.log.info(f"{route}: {doing}")
+
+
+def _end(context: dg.OpExecutionContext, verdicts: Sequence[Verdict]) -> None:
+    for verdict in verdicts:
+        context.log.info(f"{verdict.route}: {verdict.message}")
+    fail_if_any(verdicts)

@@ -16,6 +16,7 @@ ROUTE_TAG = "keystone/route"
 REDEPLOY_JOB = "redeploy_routers"
 PAUSE_JOB = "pause_routers"
 ROLLBACK_JOB = "rollback_router"
+END_STRAYS_JOB = "end_strays"
 
 FLINK_POOL = "flink"
 """Pool of the runs that act on the Flink cluster, since each starts a JVM to submit from."""

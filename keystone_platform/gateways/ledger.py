@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -26,6 +26,10 @@ class Ledger(Protocol):
 
     def history(self, route: str) -> tuple[Deployment, ...]:
         """Return the route's deployments, newest first."""
+        ...
+
+    def of_jobs(self, job_ids: Collection[str]) -> dict[str, Deployment]:
+        """Return the deployments of these Flink jobs by job id; what is not of this ledger is left out."""
         ...
 
     def intend(
@@ -82,6 +86,8 @@ _DEPLOYMENTS = sa.Table(
 
 _LOCK_TIMEOUT_S = 30
 
+_IDS_PER_QUERY = 500
+
 
 class SqlLedger:
     """The ledger in a SQL database; makes its tables when they are missing."""
@@ -108,6 +114,15 @@ class SqlLedger:
         query = sa.select(_DEPLOYMENTS).where(_DEPLOYMENTS.c.route == route).order_by(_DEPLOYMENTS.c.epoch.desc())
         with self._transaction() as connection:
             return tuple(_deployment(row) for row in connection.execute(query))
+
+    def of_jobs(self, job_ids: Collection[str]) -> dict[str, Deployment]:
+        wanted = sorted(job_ids)
+        found: list[Deployment] = []
+        with self._transaction() as connection:
+            for start in range(0, len(wanted), _IDS_PER_QUERY):
+                some = _DEPLOYMENTS.c.job_id.in_(wanted[start : start + _IDS_PER_QUERY])
+                found += map(_deployment, connection.execute(sa.select(_DEPLOYMENTS).where(some)))
+        return {each.job_id: each for each in found}
 
     def intend(
         self, plan: RouterPlan, *, after: int, cause: Cause, restore_from: str | None, now: datetime

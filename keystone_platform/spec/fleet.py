@@ -94,15 +94,6 @@ class Fleet:
             raise InvalidSpec(message, mend=_known(identity, (route.id for route in self.routes)))
         return found
 
-    def select(self, identities: Iterable[str]) -> tuple[LoadedRoute, ...]:
-        """Return the named routes, each once, in the fleet's order; all routes when none is named.
-
-        Raises:
-            InvalidSpec: one is not declared.
-        """
-        wanted = {self.route(identity).id for identity in identities}
-        return tuple(route for route in self.routes if not wanted or route.id in wanted)
-
 
 def _known(name: str, names: Iterable[str]) -> str:
     known = sorted(names)

@@ -80,6 +80,14 @@ def test_job_ids_are_the_same_for_every_reader_of_one_ledger_and_differ_in_anoth
     assert intend(SqlLedger(f"sqlite:///{tmp_path}/other.db")).job_id != first.job_id
 
 
+def test_a_job_of_another_ledger_is_nobodys(url: str) -> None:
+    ledger = SqlLedger(url)
+    first = ledger.record_outcome(intend(ledger), Outcome.REFUSED, now=NOW)
+    many = [f"{number:032x}" for number in range(1_200)]
+    assert ledger.of_jobs([first.job_id, *many]) == {first.job_id: first}
+    assert ledger.of_jobs([]) == {}
+
+
 def test_latest_is_the_newest_epoch_and_history_is_newest_first(url: str) -> None:
     ledger = SqlLedger(url)
     ledger.record_outcome(intend(ledger), Outcome.REFUSED, note="no", now=NOW)

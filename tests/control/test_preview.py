@@ -104,7 +104,7 @@ def test_a_route_that_runs_undeclared_is_shown_and_can_be_stopped(world: World, 
 
 def test_a_stop_of_what_was_never_deployed_names_what_was(world: World, folder: Path) -> None:
     deploy(world, folder)
-    with pytest.raises(InvalidSpec, match=r"Deployed are: one\.warehouse"):
+    with pytest.raises(InvalidSpec, match=r"Did you mean 'one\.warehouse'"):
         deployed(world.ledger, ["onne.warehouse"])
 
 

@@ -116,7 +116,7 @@ def test_a_job_that_can_make_no_savepoint_is_cancelled_and_its_newest_checkpoint
 def test_a_route_with_one_plan_has_nowhere_to_go_and_runs_on(world: World) -> None:
     with pytest.raises(InvalidSpec, match="no other plan"):
         roll_back(world.gateways, ROUTE)
-    with pytest.raises(InvalidSpec, match="never deployed"):
+    with pytest.raises(InvalidSpec, match="is deployed"):
         roll_back(world.gateways, "none.warehouse")
     assert world.flink.known[newest(world).job_id].is_running
 

@@ -168,7 +168,8 @@ def test_down_stops_only_its_own_stack(little_home: Path, tmp_path_factory: pyte
 def test_down_and_status_of_what_was_never_up_are_harmless(little_home: Path) -> None:
     assert _keystone(little_home, "down").returncode == 0
     status = _keystone(little_home, "status", "--json")
-    assert (status.returncode, json.loads(status.stdout)) == (1, [])
+    told = {"servers": [], "routes": [], "note": "The stack was never up here: keystone up"}
+    assert (status.returncode, json.loads(status.stdout)) == (1, told)
 
 
 def test_purge_leaves_what_others_put_into_the_home(little_home: Path) -> None:

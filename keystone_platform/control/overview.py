@@ -1,0 +1,73 @@
+"""The fleet at a glance: what is declared, what runs, and what runs although it should not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.sweep import RouteStatus, sweep
+from keystone_platform.plan.deployment import Cause
+from keystone_platform.spec.fleet import Fleet
+
+UNDECLARED = "no"
+
+
+@dataclass(frozen=True)
+class RouteLine:
+    """One route.
+
+    Attributes:
+        declared: `running`, `suspended`, or `no` where no file declares it (or its file is wrong now).
+    """
+
+    status: RouteStatus
+    declared: str
+
+    @property
+    def remark(self) -> str:
+        """What a person should know beside the state; empty when there is nothing."""
+        last, told = self.status.last, [str(stray) for stray in self.status.strays]
+        if self.declared == UNDECLARED:
+            told.append("no valid file declares it: keystone apply --prune stops it")
+        if last and last.is_open and last.cause is Cause.ROLLBACK:
+            told.append("rolled back: keystone plan says why")
+        if last and not last.is_open and last.note:
+            told.append(last.note)
+        return "; ".join(told)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        last = self.status.last
+        return {
+            "route": self.status.route,
+            "state": self.status.state.value,
+            "declared": self.declared,
+            "epoch": last.epoch if last else None,
+            "cause": last.cause.value if last else None,
+            "job_id": last.job_id if last else None,
+            "remark": self.remark or None,
+            "strays": [
+                {"job_id": each.job.job_id, "epoch": each.epoch, "ours": each.is_ours, "why": each.why}
+                for each in self.status.strays
+            ],
+        }
+
+
+def overview(gateways: Gateways, fleet: Fleet) -> tuple[RouteLine, ...]:
+    """Return a line for each route that is declared, runs, or has a copy that runs.
+
+    Raises:
+        Transient: the cluster or the ledger does not answer.
+    """
+    declared: Mapping[str, str] = {route.id: route.route.state for route in fleet.routes}
+    others = sorted(set(gateways.ledger.latest()) - set(declared))
+    lines = [
+        RouteLine(status, declared.get(status.route, UNDECLARED)) for status in sweep(gateways, [*declared, *others])
+    ]
+    return tuple(line for line in lines if line.status.route in declared or _matters(line.status))
+
+
+def _matters(status: RouteStatus) -> bool:
+    return bool(status.strays or (status.last and status.last.is_open))
