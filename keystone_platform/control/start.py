@@ -155,13 +155,17 @@ def _roll_back(
     """Start the plans that ran before again, where they ended; the verdict stays the upgrade's error."""
     broken = {result.route: result for result in ended if result.error}
     back: list[Launch] = []
+    restored: dict[str, Launched] = {}
     for item in failed:
-        newest = broken[item.plan.route].deployment
+        route, newest = item.plan.route, broken[item.plan.route].deployment
         if item.last is None or newest is None:
             continue
-        progress(item.plan.route, "the upgrade did not come up: going back to the plan before")
-        back.append(Launch(item.last.plan, Cause.ROLLBACK, _give_up(gateways, newest)))
-    restored = {result.route: result for result in _submit_and_wait(gateways, back, progress)}
+        progress(route, "the upgrade did not come up: going back to the plan before")
+        try:
+            back.append(Launch(item.last.plan, Cause.ROLLBACK, _give_up(gateways, newest)))
+        except KeystoneError as error:  # such as a Conflict: the health sensor's rollback was first
+            restored[route] = Launched(route, newest, error)
+    restored |= {result.route: result for result in _submit_and_wait(gateways, back, progress)}
     return [_rolled_back(result, restored.get(result.route)) for result in ended]
 
 

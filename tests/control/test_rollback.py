@@ -129,6 +129,22 @@ def test_an_upgrade_that_did_not_come_up_is_not_tried_again(world: World) -> Non
     assert len(world.flink.submissions) == submitted
 
 
+def test_an_upgrade_that_the_sensor_rolled_back_first_is_told_and_keeps_no_other_route_from_its_verdict(
+    world: World,
+) -> None:
+    world.flink.fails_at_start.add(BAD.digest)
+    other = OTHERS[0].model_copy(update={"checkpoint_interval_s": 20})
+
+    def overtake(route: str, doing: str) -> None:
+        if route == ROUTE and "going back" in doing:
+            assert roll_back(world.gateways, ROUTE).ok
+
+    first, second = reconcile(world.gateways, [Goal(BAD, 1), Goal(other, 1)], progress=overtake)
+    assert "another reconcile acted" in first.message
+    assert second.ok, second.message
+    assert (newest(world).epoch, newest(world).cause) == (3, Cause.ROLLBACK)
+
+
 def test_a_plan_that_fails_after_it_came_up_is_rolled_back_and_not_redeployed(world: World) -> None:
     sensor = Sensor(world)
     bad = upgraded(world)
