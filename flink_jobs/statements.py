@@ -80,7 +80,8 @@ def router_program(submission: Submission, connection: Connection) -> Program:
         Terminal: the catalog is of a kind that routers can't write to; there is no search cluster.
     """
     plan = submission.plan
-    reads = (tables.source_table(plan, connection), tables.dead_letter_table(plan, connection))
+    source = tables.source_table(plan, connection, submission.start_at)
+    reads = (source, tables.dead_letter_table(plan, connection))
     if isinstance(plan.target, KafkaTarget):
         target = tables.topic_target_table(plan, plan.target, connection)
         insert = _insert(sql.identifier(tables.TARGET), _topic_columns(plan, plan.target), _kept(plan))

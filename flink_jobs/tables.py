@@ -32,7 +32,7 @@ LARGEST_RECORD = 16 * MEGABYTE
 """Bytes of a produce request: an event of 10 MB, its headers and the dead letter's own."""
 
 
-def source_table(plan: RouterPlan, connection: Connection) -> str:
+def source_table(plan: RouterPlan, connection: Connection, start_at: str | None = None) -> str:
     """Return the DDL of the topic, with no other columns than the route needs.
 
     A plan that decodes nothing has no column of the payload; the table is else the same, so that the job's operators
@@ -64,6 +64,7 @@ def source_table(plan: RouterPlan, connection: Connection) -> str:
         "scan.carry": _carry(plan),
         "value.format": "keystone-json",
         **_null_on_type_error(plan),
+        **({} if start_at is None else {"scan.startup.offsets": start_at}),
     }
     return sql.create_table(SOURCE, columns, options)
 

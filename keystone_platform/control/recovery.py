@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.objects import CHECKPOINT_METADATA, checkpoint_prefix, newest_checkpoint
 from keystone_platform.plan.deployment import Deployment, newest_taken
-from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, RecoveryPoint, checkpoint_id, newest
-from keystone_platform.plan.router_plan import WarehouseTarget
+from keystone_platform.plan.recovery import (
+    METADATA_HEAD_BYTES,
+    NextOffsets,
+    RecoveryPoint,
+    checkpoint_id,
+    newest,
+    offsets_origin,
+    positions_of,
+)
+from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 
 
-def recovery_point(gateways: Gateways, history: Sequence[Deployment]) -> str | None:
-    """Return the S3 URI to start the next deployment from; None means the topic's earliest offsets.
+def recovery_point(
+    gateways: Gateways, plan: RouterPlan, history: Sequence[Deployment], tell: Callable[[str], None]
+) -> str | None:
+    """Return what the next deployment starts from: an S3 URI, or offsets (`offsets_origin`); None means the earliest.
 
-    Only the newest deployment that the cluster took counts, as older points are older than its commits: the savepoint
-    of its stop, else the newest complete savepoint or checkpoint that it left, else where it started itself.
+    Best first: the savepoint of the last stop, or the newest complete checkpoint or savepoint that the newest
+    deployment left (older deployments' are older than its commits); what it started from itself, if it committed
+    nothing; for a warehouse route the end of its table, whoever wrote that. A point that is older than its job's newest
+    commit is never used: what was committed since would land twice.
 
     Args:
-        gateways: the object store and the lake are read.
+        gateways: object store, lake and Kafka are read.
+        plan: what is to start.
         history: the route's deployments, newest first; the newest has ended or was refused.
+        tell: is told what people should know of the choice.
 
     Raises:
-        Terminal: it has committed to its table but left no point: starting would lose or double events.
+        Terminal: whatever there is to start from would lose or double events.
     """
     last = newest_taken(history)
-    if last is None:
-        return None
-    if last.savepoint:
-        return last.savepoint
-    found = newest(_left_behind(gateways, last))
-    if found:
-        return found.uri
-    target = last.plan.target
-    if isinstance(target, WarehouseTarget) and gateways.lake.has_commits_of(target.table, last.job_id):
-        message = f"{last.route}: job {last.job_id} has committed to {target.table}, but its checkpoints are gone"
+    target = plan.target if isinstance(plan.target, WarehouseTarget) else None
+    committed = gateways.lake.committed_checkpoint(target.table, last.job_id) if target and last else None
+    if last:
+        found = newest(_left_behind(gateways, last))
+        if found and (committed is None or found.checkpoint_id >= committed):
+            return found.uri
+        if committed is None and _is_state(gateways, last.restore_from):
+            return last.restore_from
+    if target is None:
+        return last.restore_from if last else None
+    landed = gateways.lake.next_offsets(target.table, plan.source.topics)
+    if landed:
+        tell(f"there is no savepoint or checkpoint to start from: going on where {target.table} ends")
+        return offsets_origin(_to_go_on_with(gateways, plan, landed, tell))
+    if last and committed is not None:
+        message = f"{plan.route}: job {last.job_id} has committed to {target.table}; its checkpoints and rows are gone"
         raise Terminal(message, mend="Restore its checkpoints in S3, or land the route in a new table.")
-    return last.restore_from
+    return None
 
 
 def _left_behind(gateways: Gateways, deployment: Deployment) -> Iterator[RecoveryPoint]:
@@ -53,3 +73,32 @@ def _left_behind(gateways: Gateways, deployment: Deployment) -> Iterator[Recover
         number = checkpoint_id(gateways.objects.head(key, METADATA_HEAD_BYTES))
         if number is not None:
             yield RecoveryPoint(key.removesuffix(f"/{CHECKPOINT_METADATA}"), number)
+
+
+def _is_state(gateways: Gateways, origin: str | None) -> bool:
+    """Whether it is a savepoint or checkpoint that is still there."""
+    if origin is None or positions_of(origin) is not None:
+        return False
+    return gateways.objects.size(f"{origin.rstrip('/')}/{CHECKPOINT_METADATA}") is not None
+
+
+def _to_go_on_with(
+    gateways: Gateways, plan: RouterPlan, landed: NextOffsets, tell: Callable[[str], None]
+) -> NextOffsets:
+    """Return an offset for every partition: where the table ends, or the oldest record that Kafka has."""
+    chosen: dict[str, dict[int, int]] = {}
+    for topic in plan.source.topics:
+        kept = gateways.kafka.offsets(topic)
+        chosen[topic] = {}
+        for partition, oldest in kept.begin.items():
+            after = landed.get(topic, {}).get(partition, oldest)
+            if after > kept.end[partition]:
+                message = (
+                    f"{plan.route}: the table holds offset {after - 1} of {topic}, partition {partition}, but the topic"
+                    f" ends at {kept.end[partition]}: it was deleted and made anew, and its offsets would come twice"
+                )
+                raise Terminal(message, mend="Land the route in a new table.")
+            if after < oldest:
+                tell(f"{topic}, partition {partition}: Kafka has deleted offsets {after} to {oldest - 1} meanwhile")
+            chosen[topic][partition] = max(after, oldest)
+    return chosen

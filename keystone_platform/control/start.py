@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.recovery import recovery_point
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.observation import JobState
+from keystone_platform.plan.recovery import positions_of
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 
@@ -53,11 +55,11 @@ def launch(gateways: Gateways, launches: Sequence[Launch], progress: Progress) -
 
 
 def _submit_and_wait(gateways: Gateways, launches: Sequence[Launch], progress: Progress) -> list[Launched]:
-    intents = [_intend(gateways, item) for item in launches]
+    intents = [_intend(gateways, item, progress) for item in launches]
     wanted = [intent.deployment for intent in intents if intent.error is None and intent.deployment]
     for deployment in wanted:
-        origin = deployment.restore_from or "the earliest offsets"
-        progress(deployment.route, f"submitting epoch {deployment.epoch} from {origin}")
+        origin = "the table's end" if positions_of(deployment.restore_from) else deployment.restore_from
+        progress(deployment.route, f"submitting epoch {deployment.epoch} from {origin or 'the earliest offsets'}")
     by_job = {outcome.job_id: outcome for outcome in _submit(gateways, wanted)}
     recorded = [_record(gateways, intent, by_job) for intent in intents]
     return [_await_running(gateways, item, progress) for item in recorded]
@@ -73,10 +75,10 @@ def _submit(gateways: Gateways, deployments: Sequence[Deployment]) -> Sequence[S
         return [SubmitOutcome(job_id=each.job_id, status="refused", reason=reason) for each in deployments]
 
 
-def _intend(gateways: Gateways, item: Launch) -> Launched:
+def _intend(gateways: Gateways, item: Launch, progress: Progress) -> Launched:
     route = item.plan.route
     try:
-        origin = recovery_point(gateways, gateways.ledger.history(route))
+        origin = recovery_point(gateways, item.plan, gateways.ledger.history(route), partial(progress, route))
         after = item.last.epoch if item.last else 0
         deployment = gateways.ledger.intend(
             item.plan, after=after, cause=item.cause, restore_from=origin, now=gateways.clock.now()
@@ -87,11 +89,13 @@ def _intend(gateways: Gateways, item: Launch) -> Launched:
 
 
 def _submission(gateways: Gateways, deployment: Deployment) -> Submission:
+    positions = positions_of(deployment.restore_from)
     return Submission(
         plan=deployment.plan,
         epoch=deployment.epoch,
         job_id=deployment.job_id,
-        restore_from=deployment.restore_from,
+        restore_from=None if positions else deployment.restore_from,
+        start_at=positions,
         checkpoint_directory=gateways.checkpoint_directory(deployment.route),
     )
 

@@ -33,6 +33,8 @@ from keystone_platform.gateways.iceberg_schema import (
     is_hourly,
     table_schema,
 )
+from keystone_platform.gateways.landed_ends import next_offsets
+from keystone_platform.plan.recovery import NextOffsets
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.settings import Settings
 
@@ -42,6 +44,7 @@ CATALOG_NAME = "keystone"
 EVOLUTION_ATTEMPTS = 5
 
 FLINK_JOB_ID = "flink.job-id"
+FLINK_CHECKPOINT_ID = "flink.max-committed-checkpoint-id"
 """Key in a snapshot's summary where Iceberg's Flink sink names the job that committed."""
 
 _REFUSALS = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "NO_SUCH_BUCKET")
@@ -123,8 +126,12 @@ class Lake(Protocol):
         """Return the totals of each hour that has files, or of `only` those hours; read from metadata, never data."""
         ...
 
-    def has_commits_of(self, table: str, job_id: str) -> bool:
-        """Whether a snapshot that the table still has was committed by that Flink job."""
+    def committed_checkpoint(self, table: str, job_id: str) -> int | None:
+        """Return the newest checkpoint of that Flink job that the table's snapshots tell of; None when none does."""
+        ...
+
+    def next_offsets(self, table: str, topics: Collection[str]) -> NextOffsets:
+        """Return up to where the table holds these topics' events (see `landed_ends`); empty without such a table."""
         ...
 
     def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
@@ -180,10 +187,17 @@ class IcebergLake:
         with self.translated():
             return totals_by_hour(loaded, only)
 
-    def has_commits_of(self, table: str, job_id: str) -> bool:
+    def committed_checkpoint(self, table: str, job_id: str) -> int | None:
         snapshots = self.load(table).metadata.snapshots
         summaries = (snapshot.summary.additional_properties for snapshot in snapshots if snapshot.summary)
-        return any(summary.get(FLINK_JOB_ID) == job_id for summary in summaries)
+        ours = [summary for summary in summaries if summary.get(FLINK_JOB_ID) == job_id]
+        return max((int(summary.get(FLINK_CHECKPOINT_ID, 0)) for summary in ours), default=None)
+
+    def next_offsets(self, table: str, topics: Collection[str]) -> NextOffsets:
+        if self.head(table) is None:
+            return {}
+        with self.translated():
+            return next_offsets(self.load(table), topics)
 
     def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
         loaded = self.load(table)

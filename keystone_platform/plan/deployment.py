@@ -65,7 +65,8 @@ class Deployment:
     Attributes:
         epoch: counts the route's deployments from 1.
         job_id: Flink's job id, derived from (ledger, route, epoch).
-        restore_from: S3 URI of the savepoint or checkpoint it started from; None means the earliest offsets.
+        restore_from: S3 URI of the savepoint or checkpoint it started from, or the offsets (`recovery.offsets_origin`);
+            None means the earliest.
         outcome: None while it is not known whether the cluster took it.
         stop_intended_at: when a stop was begun; without `ended_at` its outcome is not known.
         savepoint: S3 URI of the savepoint of the stop, if it made one.

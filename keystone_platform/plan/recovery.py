@@ -1,13 +1,18 @@
-"""Which of the savepoints and checkpoints that a deployment left behind its successor starts from."""
+"""Where a deployment starts: at a savepoint or checkpoint that the one before left, or where its table ends."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _MAGIC = 0x4960672D
 """First four bytes of Flink's `_metadata` (org.apache.flink.runtime.checkpoint.Checkpoints, HEADER_MAGIC_NUMBER)."""
+
+NextOffsets = Mapping[str, Mapping[int, int]]
+"""By topic and partition, the offset to go on with."""
+
+OFFSETS_PREFIX = "offsets:"
 
 METADATA_HEAD_BYTES = 16
 """What `checkpoint_id` needs of a `_metadata` file: magic and version (4 bytes each), checkpoint id (8)."""
@@ -37,3 +42,19 @@ def checkpoint_id(head: bytes) -> int | None:
 def newest(points: Iterable[RecoveryPoint]) -> RecoveryPoint | None:
     """Return the newest point; None if there is none."""
     return max(points, key=lambda point: point.checkpoint_id, default=None)
+
+
+def positions_text(offsets: NextOffsets) -> str:
+    """Return offsets as one line, `topic:partition:offset;…` in order, as the routers' source reads them."""
+    positions = [(topic, *place) for topic, mine in sorted(offsets.items()) for place in sorted(mine.items())]
+    return ";".join(f"{topic}:{partition}:{offset}" for topic, partition, offset in positions)
+
+
+def offsets_origin(offsets: NextOffsets) -> str:
+    """Return what a deployment's `restore_from` says when it starts at these offsets."""
+    return OFFSETS_PREFIX + positions_text(offsets)
+
+
+def positions_of(origin: str | None) -> str | None:
+    """Return the offsets' line of such a `restore_from`; None when it is a savepoint, a checkpoint or nothing."""
+    return origin.removeprefix(OFFSETS_PREFIX) if origin and origin.startswith(OFFSETS_PREFIX) else None

@@ -23,7 +23,9 @@ class Submission(BaseModel):
 
     Attributes:
         job_id: 32 hex digits, derived from (route, epoch): the cluster refuses a second job of that id.
-        restore_from: S3 URI of a savepoint or checkpoint; None starts from the earliest offsets.
+        restore_from: S3 URI of a savepoint or checkpoint; None starts from `start_at`.
+        start_at: positions in the topics (`plan.recovery.positions_text`), of every partition that they have; None
+            means the earliest offsets.
         checkpoint_directory: S3 URI; Flink makes a folder named by the job id in it.
     """
 
@@ -34,6 +36,7 @@ class Submission(BaseModel):
     job_id: str
     restore_from: str | None
     checkpoint_directory: str
+    start_at: str | None = None
 
 
 class SubmitOutcome(BaseModel):

@@ -18,6 +18,7 @@ from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job, JobState
+from keystone_platform.plan.recovery import NextOffsets
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 from keystone_platform.spec.types import Field, Scalar
@@ -204,6 +205,8 @@ class FakeKafka:
     """Topics by name, with their partitions."""
 
     topics: dict[str, int] = field(default_factory=dict)
+    reaches: dict[str, Offsets] = field(default_factory=dict)
+    """How far topics reach; empty ones need not be named."""
     reachable: bool = True
     records: dict[str, int] = field(default_factory=dict)
     """Largest record of the topics whose own is another than Keystone's."""
@@ -221,7 +224,7 @@ class FakeKafka:
         return {}
 
     def offsets(self, topic: str) -> Offsets:
-        return Offsets({}, {})
+        return self.reaches.get(topic, Offsets({}, {}))
 
     def largest_record(self, topic: str) -> int | None:
         return self.records.get(topic, MAX_MESSAGE_BYTES) if topic in self.topics else None
@@ -232,10 +235,11 @@ class FakeKafka:
 
 @dataclass
 class FakeLake:
-    """Tables by name; `committers` are (table, job id) that have committed."""
+    """Tables by name, newest committed checkpoints by (table, job id), and up to where tables hold events."""
 
     made: set[str] = field(default_factory=set)
-    committers: set[tuple[str, str]] = field(default_factory=set)
+    commits: dict[tuple[str, str], int] = field(default_factory=dict)
+    landed: dict[str, NextOffsets] = field(default_factory=dict)
 
     def ensure_table(self, plan: RouterPlan) -> TableChange:
         assert isinstance(plan.target, WarehouseTarget)
@@ -255,8 +259,11 @@ class FakeLake:
     def hours(self, table: str, only: Collection[datetime | None] | None = None) -> tuple[HourTotals, ...]:
         return ()
 
-    def has_commits_of(self, table: str, job_id: str) -> bool:
-        return (table, job_id) in self.committers
+    def committed_checkpoint(self, table: str, job_id: str) -> int | None:
+        return self.commits.get((table, job_id))
+
+    def next_offsets(self, table: str, topics: Collection[str]) -> NextOffsets:
+        return {topic: ends for topic, ends in self.landed.get(table, {}).items() if topic in topics}
 
     def changes_since(self, table: str, snapshot_id: int | None) -> Changes:
         raise NotImplementedError

@@ -79,16 +79,6 @@ def test_redeploys_where_it_started_when_it_fell_before_its_first_checkpoint(wor
     assert deployed(converge(world, CHANGED)).restore_from == upgraded.restore_from
 
 
-def test_refuses_to_start_from_nothing_when_the_table_has_commits(world: World) -> None:
-    first = deployed(converge(world))
-    world.lake.committers.add(("events.playback", first.job_id))
-    world.flink.forget()
-    verdict = converge(world)
-    assert isinstance(verdict.error, Terminal)
-    assert "checkpoints are gone" in verdict.message
-    assert len(world.flink.submissions) == 1
-
-
 def test_finds_the_savepoint_of_a_stop_whose_actor_died_before_it_could_record_it(world: World) -> None:
     first = deployed(converge(world))
     world.flink.checkpoint(first.job_id)

@@ -38,6 +38,14 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
                     .defaultValue(Carry.NOTHING)
                     .withDescription("What of a good event's record its row carries in the metadata key, raw and headers.");
 
+    private static final ConfigOption<List<String>> STARTUP =
+            ConfigOptions.key("scan.startup.offsets")
+                    .stringType()
+                    .asList()
+                    .defaultValues()
+                    .withDescription("Where a job without state begins, as topic:partition:offset, separated by ';';"
+                            + " what is not named is read from its beginning.");
+
     private static final ConfigOption<Duration> DISCOVERY =
             ConfigOptions.key("scan.topic-partition-discovery.interval")
                     .durationType()
@@ -62,7 +70,7 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        return Set.of(CARRY, DISCOVERY, BOUNDED);
+        return Set.of(CARRY, STARTUP, DISCOVERY, BOUNDED);
     }
 
     @Override
@@ -79,7 +87,11 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
                 context.getPhysicalRowDataType(),
                 format,
                 new KeystoneKafkaSource.Scan(
-                        List.copyOf(options.get(TOPIC)), properties, options.get(CARRY), options.get(BOUNDED)));
+                        List.copyOf(options.get(TOPIC)),
+                        properties,
+                        options.get(CARRY),
+                        StartPositions.parse(options.get(STARTUP)),
+                        options.get(BOUNDED)));
     }
 
     private static Properties properties(Map<String, String> options) {

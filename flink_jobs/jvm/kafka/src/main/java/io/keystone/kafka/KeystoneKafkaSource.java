@@ -35,9 +35,10 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
     /**
      * What is read.
      *
+     * @param start where a job without state begins.
      * @param bounded whether reading ends where the topics end at the start.
      */
-    record Scan(List<String> topics, Properties properties, Carry carry, boolean bounded) {}
+    record Scan(List<String> topics, Properties properties, Carry carry, StartPositions start, boolean bounded) {}
 
     private final DataType columns;
     private final DecodingFormat<DeserializationSchema<RowData>> format;
@@ -97,8 +98,7 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
         KafkaSourceBuilder<RowData> builder = KafkaSource.<RowData>builder()
                 .setTopics(scan.topics())
                 .setProperties(scan.properties())
-                // where a start finds no position in a checkpoint, and in partitions that are added later
-                .setStartingOffsets(OffsetsInitializer.earliest())
+                .setStartingOffsets(scan.start())
                 .setDeserializer(records);
         return scan.bounded() ? builder.setBounded(OffsetsInitializer.latest()).build() : builder.build();
     }
