@@ -42,7 +42,10 @@ class Ledger(Protocol):
         ...
 
     def record_outcome(self, deployment: Deployment, outcome: Outcome, *, note: str = "", now: datetime) -> Deployment:
-        """Record how the submission ended; raises Conflict when another outcome is recorded already."""
+        """Record how the submission ended; raises Conflict when another outcome is recorded already.
+
+        The same outcome may come twice: from who submitted, and from who found the job running meanwhile.
+        """
         ...
 
     def intend_stop(self, deployment: Deployment, *, now: datetime) -> Deployment:
@@ -150,7 +153,8 @@ class SqlLedger:
 
     def record_outcome(self, deployment: Deployment, outcome: Outcome, *, note: str = "", now: datetime) -> Deployment:
         values = {"outcome": outcome.value, "outcome_at": now, "note": note}
-        return self._update(deployment, values, _DEPLOYMENTS.c.outcome.is_(None))
+        known = _DEPLOYMENTS.c.outcome
+        return self._update(deployment, values, known.is_(None) | (known == outcome.value))
 
     def intend_stop(self, deployment: Deployment, *, now: datetime) -> Deployment:
         return self._update(deployment, {"stop_intended_at": now}, _DEPLOYMENTS.c.end.is_(None))

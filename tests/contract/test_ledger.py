@@ -108,6 +108,7 @@ def test_an_outcome_and_an_end_are_written_once(url: str) -> None:
     taken = ledger.record_outcome(intend(ledger), Outcome.SUBMITTED, now=NOW)
     with pytest.raises(Conflict):
         ledger.record_outcome(taken, Outcome.REFUSED, now=NOW)
+    assert ledger.record_outcome(taken, Outcome.SUBMITTED, now=NOW) == taken, "whoever submitted and who adopted"
     ended = ledger.record_end(taken, End.LOST, now=NOW)
     with pytest.raises(Conflict):
         ledger.record_end(ended, End.STOPPED, now=NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.router_plan import Filter, RouterPlan
+from keystone_platform.plan.submission import Submission, SubmitOutcome
 from tests.control.fakes import World, a_plan, make_world
 
 PLAN = a_plan()
@@ -104,6 +106,20 @@ def test_adopts_a_submission_whose_outcome_nobody_recorded(world: World) -> None
     world.submitter.submit([_submission(world, intent)])
     verdict = converge(world)
     assert verdict.action.act is Act.NOTHING
+    assert (deployed(verdict).epoch, deployed(verdict).outcome) == (1, Outcome.SUBMITTED)
+    assert len(world.flink.known) == 1
+
+
+def test_a_router_that_somebody_else_adopts_while_it_is_submitted_is_no_failure(world: World) -> None:
+    submit = world.submitter.submit
+
+    def submit_slowly(submissions: Sequence[Submission]) -> Sequence[SubmitOutcome]:
+        outcomes = submit(submissions)
+        assert converge(world).ok  # the health sensor's run finds the job and writes down that it was taken
+        return outcomes
+
+    world.submitter.submit = submit_slowly  # type: ignore[method-assign,assignment]
+    verdict = converge(world)
     assert (deployed(verdict).epoch, deployed(verdict).outcome) == (1, Outcome.SUBMITTED)
     assert len(world.flink.known) == 1
 
