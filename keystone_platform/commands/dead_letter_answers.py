@@ -25,7 +25,9 @@ def print_summary(topic: str, records: int, summary: Summary, shares: bool, payl
 
     console = stdout_console()
     if not summary.letters:
-        typer.echo(f"no dead letters in {topic}" if not records else f"none of the {records:,} in {topic} is meant")
+        typer.echo(
+            f"no dead letters in {topic}" if not records else f"none of the {records:,} in {topic} fits the options"
+        )
         return
     counts = Table("route", "reason", show_edge=False, pad_edge=False)
     for column in ("letters", *(("of all events",) if shares else ())):
@@ -94,7 +96,7 @@ def print_verdict(verdict: ReplayVerdict, ends: Mapping[str, RouteTruth], dry_ru
     if verdict.routes:
         console.print(table)
     else:
-        typer.echo("no dead letter is meant")
+        typer.echo("no dead letter to replay fits the options")
     if any(counts.unchanged for counts in verdict.routes.values()):
         console.print(
             "Those of the same plan died under the plan that runs now and would again: mend the stream's YAML and"

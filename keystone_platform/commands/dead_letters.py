@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keystone_platform.plan.deployment import Deployment
     from keystone_platform.settings import Settings
     from keystone_platform.spec.fleet import LoadedStream
+    from keystone_platform.spec.models import StreamSpec
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -73,7 +74,7 @@ def show(
     from keystone_platform.gateways.kafka import ConfluentKafka
 
     spec = _stream(stream).spec
-    selection = _selection(stream, route, reason, since, last)
+    selection = _selection(spec, route, reason, since, last)
     settings = load_settings()
     kafka = ConfluentKafka(settings.kafka)
     topic = kafka.offsets(spec.dead_letter_topic)
@@ -115,7 +116,7 @@ def replay(
     from keystone_platform.gateways.ledger import SqlLedger
 
     loaded = _stream(stream)
-    selection = _selection(stream, route, reason, since, None)
+    selection = _selection(loaded.spec, route, reason, since, None)
     settings = load_settings()
     deployed = replayable(SqlLedger(settings.ledger_url), loaded, [selection.route] if selection.route else [])
     replays = Replay(
@@ -147,10 +148,17 @@ def _stream(name: str) -> LoadedStream:
     return load_streams_leniently(streams_folder(os.environ)).stream(name)
 
 
-def _selection(stream: str, route: str | None, reason: str | None, since: str | None, last: int | None) -> Selection:
+def _selection(
+    spec: StreamSpec, route: str | None, reason: str | None, since: str | None, last: int | None
+) -> Selection:
     from keystone_platform.dead_letters.scan import Selection
+    from keystone_platform.spec.models import route_id
 
+    stream = spec.stream
     whole = None if route is None else route if route.startswith(f"{stream}.") else f"{stream}.{route}"
+    declared = [route_id(spec, each) for each in spec.routes]
+    if whole is not None and whole not in declared:  # its letters may be there still
+        typer.echo(f"{whole} is not declared; {stream} has {', '.join(declared)}", err=True)
     return Selection(route=whole, code=reason, since=None if since is None else _time(since), last=last)
 
 

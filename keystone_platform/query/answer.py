@@ -84,10 +84,15 @@ def write_table(answer: Answer, console: Console) -> int:
     rows = _rows(answer)
     shown = 0
     for row in islice(rows, SHOWN_ROWS):
-        table.add_row(*(Text("" if value is None else str(cell(value))) for value in row))
+        table.add_row(*(Text("" if value is None else _printable(str(cell(value)))) for value in row))
         shown += 1
     console.print(table)
     return shown + sum(1 for _ in rows)
+
+
+def _printable(text: str) -> str:
+    """Return the text with its control characters named: a terminal obeys them, and values are strangers'."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
 def _named(sql: str, tables: Sequence[str]) -> Sequence[str]:

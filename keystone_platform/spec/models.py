@@ -163,7 +163,7 @@ def _on_type_error(value: Any) -> Any:  # noqa: ANN401 - raw YAML
 class DeadLetterLimit(Spec):
     """How many of a route's events may die, and what happens when more do."""
 
-    max_ratio: float = Field(default=0.05, ge=0, le=1)
+    max_ratio: float = Field(default=0.05, ge=0, le=1, strict=True)
     """Dead events by all events of the last minutes."""
     on_exceed: Literal["warn", "pause"] = "warn"
     """`warn`: the health check fails. `pause`: the router is stopped too, until a person applies the route again."""

@@ -56,10 +56,26 @@ def schema_problems(value: Any, path: tuple[str, ...] = ()) -> Iterator[SchemaPr
     for name, kind in value.items():
         yield from _name_problems(name, path, spelled)
         type_, _ = _parted(kind)
-        if isinstance(type_, dict):
+        if (policy := _misspelt_policy(kind)) is not None:
+            what = f"`{policy}` says nothing that is known of values of a wrong type"
+            yield SchemaProblem((*path, name), what, _POLICY_MEND)
+        elif isinstance(type_, dict):
             yield from schema_problems(type_, (*path, name))
         elif not isinstance(type_, str) or _type_named(type_) is None:
             yield SchemaProblem((*path, name), f"{type_!r} is no type", _type_mend(type_))
+
+
+_POLICY_MEND = "Write {type: …, on_type_error: dead_letter}, or null instead of dead_letter."
+
+
+def _misspelt_policy(kind: Any) -> str | None:  # noqa: ANN401 - raw YAML
+    """Return what is beside a type that can only be meant as `on_type_error`: no object has a field of no type."""
+    if not isinstance(kind, dict) or len(kind) != 2 or not isinstance(kind.get("type"), str):
+        return None
+    ((key, value),) = ((key, value) for key, value in kind.items() if key != "type")
+    is_type = isinstance(value, dict) or (isinstance(value, str) and _type_named(value) is not None)
+    is_meant = isinstance(key, str) and get_close_matches(key, ["on_type_error"], n=1, cutoff=0.6)
+    return f"{key}: {value}" if is_meant and not is_type and _parted(kind)[1] is None else None
 
 
 def _name_problems(name: Any, path: tuple[str, ...], spelled: dict[str, str]) -> Iterator[SchemaProblem]:  # noqa: ANN401
