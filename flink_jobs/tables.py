@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flink_jobs import sql
+from keystone_platform.envelope import MAX_EVENT_BYTES, MAX_HEADERS_BYTES
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 from keystone_platform.plan.submission import Connection
 
@@ -62,6 +63,8 @@ def source_table(plan: RouterPlan, connection: Connection, start_at: str | None 
         "properties.receive.buffer.bytes": str(MEGABYTE),
         "scan.topic-partition-discovery.interval": "30 s",
         "scan.carry": _carry(plan),
+        "scan.max-event-bytes": str(MAX_EVENT_BYTES),
+        "scan.max-headers-bytes": str(MAX_HEADERS_BYTES),
         "value.format": "keystone-json",
         **_null_on_type_error(plan),
         **({} if start_at is None else {"scan.startup.offsets": start_at}),

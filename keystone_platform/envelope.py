@@ -5,6 +5,12 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 
 from __future__ import annotations
 
+MAX_EVENT_BYTES = 10 * 1024 * 1024 + 64 * 1024
+"""Of key and payload together. Brokers bound batches as they are compressed, so a topic may hold larger ones."""
+
+MAX_HEADERS_BYTES = 256 * 1024
+"""Of all of a record's headers, where they are written on."""
+
 CE_PREFIX = "ce_"
 """Before each attribute's name; extensions are further names after it."""
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from keystone_platform import envelope
 from keystone_platform.audit.decode import Decoder
-from keystone_platform.audit.parse import Dead
+from keystone_platform.audit.parse import Dead, Reason
 from keystone_platform.audit.passed_on import PassedOn
 from keystone_platform.audit.records import Record, header_text
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 
 
 class Fate(StrEnum):
@@ -40,6 +40,7 @@ class Judge:
 
     def __init__(self, plan: RouterPlan) -> None:
         self._decoder = None if plan.source.raw else Decoder(plan.source.columns, plan.source.null_on_type_error or ())
+        self._writes_headers = not isinstance(plan.target, WarehouseTarget)
         self.condition = plan.filter.duckdb if plan.filter else "true"
         self.fate = (
             f"CASE WHEN _dead IS NOT NULL THEN '{Fate.DEAD}'"
@@ -54,13 +55,21 @@ class Judge:
             "_guid": pa.array([header_text(record, envelope.CE_ID) for record in records], pa.string()),
         }
         if self._decoder is None:
-            return pa.table({**identity, "_dead": pa.nulls(len(records), pa.string())})
-        decoded = [self._decoder.decode(record.value) for record in records]
+            dead = [str(Reason.TOO_LARGE) if self._is_too_large(record) else None for record in records]
+            return pa.table({**identity, "_dead": pa.array(dead, pa.string())})
+        decode = self._decoder.decode
+        decoded = [Dead(Reason.TOO_LARGE) if self._is_too_large(each) else decode(each.value) for each in records]
         reasons = [str(value) if isinstance(value, Dead) else None for value in decoded]
         good = [None if isinstance(value, Dead) else value for value in decoded]
         values = pa.array(good, self._decoder.type)
         fields = dict(zip((field.name for field in self._decoder.type), values.flatten(), strict=True))
         return pa.table({**identity, "_dead": pa.array(reasons, pa.string()), **fields})
+
+    def _is_too_large(self, record: Record) -> bool:
+        if len(record.key or b"") + len(record.value or b"") > envelope.MAX_EVENT_BYTES:
+            return True
+        headers = sum(len(name) + len(value or b"") for name, value in record.headers.items())
+        return self._writes_headers and headers > envelope.MAX_HEADERS_BYTES
 
 
 class Expectation:

@@ -18,6 +18,7 @@ _BLANKS = " \t\n\r"
 class Reason(StrEnum):
     """Codes of the reasons, as docs/event-format.md lists them."""
 
+    TOO_LARGE = "too_large"
     NO_VALUE = "no_value"
     EMPTY = "empty"
     NOT_UTF8 = "not_utf8"

@@ -17,6 +17,9 @@ from keystone_platform.dead_letters.sending import ReplayProducer
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.kafka import KafkaGateway
 
+TOO_LARGE = "too_large"
+"""Code of a letter whose event could not be written whole."""
+
 
 @dataclass(frozen=True)
 class ReplayTarget:
@@ -40,6 +43,7 @@ class ReplayCounts:
         letters: that were selected.
         repeated: of them, those whose event another one had brought already: replayed before, or written twice.
         unchanged: that died under the plan that runs now, and would again.
+        cut: that hold only the beginning of an event that was too large.
         sent: given to the route now, or that would be.
     """
 
@@ -47,6 +51,7 @@ class ReplayCounts:
     letters: int = 0
     repeated: int = 0
     unchanged: int = 0
+    cut: int = 0
     sent: int = 0
 
 
@@ -143,6 +148,9 @@ class Replay:
             return False
         counts = verdict.routes.setdefault(letter.route, ReplayCounts(letter.route))
         counts.letters += 1
+        if letter.code == TOO_LARGE:
+            counts.cut += 1
+            return False
         if letter.digest == target.digest and not self.same_plan:
             counts.unchanged += 1
             return False

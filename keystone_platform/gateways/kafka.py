@@ -12,9 +12,10 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from keystone_platform.envelope import MAX_EVENT_BYTES
 from keystone_platform.errors import Terminal, Transient, UnknownOutcome
 
-MAX_MESSAGE_BYTES = 10 * 1024 * 1024 + 64 * 1024
+MAX_MESSAGE_BYTES = MAX_EVENT_BYTES
 """Largest record of a topic that Keystone creates: a payload of 10 MB with its headers and framing."""
 
 TOPIC_DEFAULTS: Mapping[str, str] = MappingProxyType({"max.message.bytes": str(MAX_MESSAGE_BYTES)})

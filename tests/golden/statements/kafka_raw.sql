@@ -46,6 +46,8 @@ CREATE TEMPORARY TABLE `_source` (
   'properties.receive.buffer.bytes' = '1048576',
   'scan.topic-partition-discovery.interval' = '30 s',
   'scan.carry' = 'record',
+  'scan.max-event-bytes' = '10551296',
+  'scan.max-headers-bytes' = '262144',
   'value.format' = 'keystone-json'
 );
 

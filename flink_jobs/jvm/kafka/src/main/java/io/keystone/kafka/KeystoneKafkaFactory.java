@@ -38,6 +38,18 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
                     .defaultValue(Carry.NOTHING)
                     .withDescription("What of a good event's record its row carries in the metadata key, raw and headers.");
 
+    private static final ConfigOption<Integer> MAX_EVENT =
+            ConfigOptions.key("scan.max-event-bytes")
+                    .intType()
+                    .defaultValue(10 << 20)
+                    .withDescription("Key and payload of more bytes are dead: no producer could send them on.");
+
+    private static final ConfigOption<Integer> MAX_HEADERS =
+            ConfigOptions.key("scan.max-headers-bytes")
+                    .intType()
+                    .defaultValue(256 << 10)
+                    .withDescription("Headers of more bytes are not sent on.");
+
     private static final ConfigOption<List<String>> STARTUP =
             ConfigOptions.key("scan.startup.offsets")
                     .stringType()
@@ -70,7 +82,7 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        return Set.of(CARRY, STARTUP, DISCOVERY, BOUNDED);
+        return Set.of(CARRY, MAX_EVENT, MAX_HEADERS, STARTUP, DISCOVERY, BOUNDED);
     }
 
     @Override
@@ -90,6 +102,7 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
                         List.copyOf(options.get(TOPIC)),
                         properties,
                         options.get(CARRY),
+                        new RecordLimits(options.get(MAX_EVENT), options.get(MAX_HEADERS)),
                         StartPositions.parse(options.get(STARTUP)),
                         options.get(BOUNDED)));
     }

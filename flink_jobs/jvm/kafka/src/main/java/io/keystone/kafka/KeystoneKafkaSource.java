@@ -38,7 +38,13 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
      * @param start where a job without state begins.
      * @param bounded whether reading ends where the topics end at the start.
      */
-    record Scan(List<String> topics, Properties properties, Carry carry, StartPositions start, boolean bounded) {}
+    record Scan(
+            List<String> topics,
+            Properties properties,
+            Carry carry,
+            RecordLimits limits,
+            StartPositions start,
+            boolean bounded) {}
 
     private final DataType columns;
     private final DecodingFormat<DeserializationSchema<RowData>> format;
@@ -90,6 +96,7 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
                 columns.getLogicalType().getChildren().size(),
                 metadata.toArray(RecordMetadata[]::new),
                 scan.carry(),
+                scan.limits(),
                 context.createTypeInformation(produced));
         return new Provider(source(records), scan);
     }

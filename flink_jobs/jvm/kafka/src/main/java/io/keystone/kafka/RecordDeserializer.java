@@ -18,6 +18,7 @@ final class RecordDeserializer implements KafkaRecordDeserializationSchema<RowDa
     private final int columns;
     private final RecordMetadata[] metadata;
     private final Carry carry;
+    private final RecordLimits limits;
     private final TypeInformation<RowData> produced;
 
     private transient RecordView record;
@@ -28,11 +29,13 @@ final class RecordDeserializer implements KafkaRecordDeserializationSchema<RowDa
             int columns,
             RecordMetadata[] metadata,
             Carry carry,
+            RecordLimits limits,
             TypeInformation<RowData> produced) {
         this.events = events;
         this.columns = columns;
         this.metadata = metadata;
         this.carry = carry;
+        this.limits = limits;
         this.produced = produced;
     }
 
@@ -41,13 +44,14 @@ final class RecordDeserializer implements KafkaRecordDeserializationSchema<RowDa
         if (events instanceof DeserializationSchema<?> schema) {
             schema.open(context);
         }
-        record = new RecordView(carry);
+        record = new RecordView(carry, limits);
     }
 
     @Override
     public void deserialize(ConsumerRecord<byte[], byte[]> source, Collector<RowData> out) {
         GenericRowData row = new GenericRowData(columns + metadata.length);
-        record.show(source, events.deserialize(source.value(), row));
+        String tooLarge = limits.exceeded(source, carry);
+        record.show(source, tooLarge == null ? events.deserialize(source.value(), row) : tooLarge);
         for (int index = 0; index < metadata.length; index++) {
             row.setField(columns + index, metadata[index].of(record));
         }

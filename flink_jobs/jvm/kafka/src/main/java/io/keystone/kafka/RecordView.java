@@ -3,6 +3,8 @@ package io.keystone.kafka;
 import java.nio.charset.StandardCharsets;
 import org.apache.flink.kafka.shaded.org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.Header;
+import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.Headers;
+import org.apache.flink.kafka.shaded.org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.flink.table.data.MapData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
@@ -16,7 +18,10 @@ final class RecordView {
 
     private static final String CE_SOURCE = "ce_source";
 
+    private static final Headers NONE = new RecordHeaders();
+
     private final Carry carry;
+    private final RecordLimits limits;
 
     private ConsumerRecord<byte[], byte[]> record;
     private String error;
@@ -28,8 +33,9 @@ final class RecordView {
     private String topicName;
     private StringData topic;
 
-    RecordView(Carry carry) {
+    RecordView(Carry carry, RecordLimits limits) {
         this.carry = carry;
+        this.limits = limits;
     }
 
     void show(ConsumerRecord<byte[], byte[]> shown, String reason) {
@@ -43,15 +49,24 @@ final class RecordView {
     }
 
     byte[] key() {
-        return error != null || carry == Carry.RECORD ? record.key() : null;
+        if (error != null) {
+            return limits.letter(record.key(), record);
+        }
+        return carry == Carry.RECORD ? record.key() : null;
     }
 
     byte[] raw() {
-        return error != null || carry != Carry.NOTHING ? record.value() : null;
+        if (error != null) {
+            return limits.letter(record.value(), record);
+        }
+        return carry == Carry.NOTHING ? null : record.value();
     }
 
     MapData headers() {
-        return error != null || carry == Carry.RECORD ? HeaderMap.of(record.headers()) : null;
+        if (error != null) {
+            return HeaderMap.of(limits.hasTooManyHeaders(record.headers()) ? NONE : record.headers());
+        }
+        return carry == Carry.RECORD ? HeaderMap.of(record.headers()) : null;
     }
 
     StringData eventId() {

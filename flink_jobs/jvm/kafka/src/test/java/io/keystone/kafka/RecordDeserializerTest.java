@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
 class RecordDeserializerTest {
 
     private static final byte[] KEY = bytes("k");
+    private static final RecordLimits LIMITS = new RecordLimits(1 << 20, 1 << 10);
 
     /** Takes what begins with a brace, into one column. */
     private static final EventDeserializer EVENTS = (payload, row) -> {
@@ -42,7 +43,7 @@ class RecordDeserializerTest {
     }
 
     private static GenericRowData row(Carry carry, byte[] payload, RecordHeaders headers) throws Exception {
-        RecordDeserializer records = new RecordDeserializer(EVENTS, 1, RecordMetadata.values(), carry, null);
+        RecordDeserializer records = new RecordDeserializer(EVENTS, 1, RecordMetadata.values(), carry, LIMITS, null);
         records.open(null);
         List<RowData> rows = new ArrayList<>();
         ConsumerRecord<byte[], byte[]> record = new ConsumerRecord<>(
@@ -153,5 +154,33 @@ class RecordDeserializerTest {
         assertEquals(StringData.fromString("h\uFFFD"), field(replaced, RecordMetadata.HOST));
         assertEquals(StringData.fromString("a"), field(replaced, RecordMetadata.APP));
         assertNull(field(replaced, RecordMetadata.EVENT_ID));
+    }
+
+    @Test
+    void whatNoProducerCouldSendOnIsDeadAndItsLetterHoldsTheBeginning() throws Exception {
+        byte[] payload = bytes("{" + "x".repeat(1 << 20));
+        for (Carry carry : Carry.values()) {
+            GenericRowData row = row(carry, payload, headers("a", "b"));
+            assertEquals(
+                    "too_large: key and payload have 1048578 bytes, at most 1048576 are taken",
+                    field(row, RecordMetadata.ERROR).toString());
+            assertNull(row.getField(0));
+            assertArrayEquals(Arrays.copyOf(payload, 64 << 10), (byte[]) field(row, RecordMetadata.RAW));
+            assertArrayEquals(KEY, (byte[]) field(row, RecordMetadata.KEY));
+        }
+        assertNull(field(row(Carry.RECORD, Arrays.copyOf(payload, (1 << 20) - 1), headers()), RecordMetadata.ERROR));
+    }
+
+    @Test
+    void headersThatNoProducerCouldSendOnAreLeftOut() throws Exception {
+        RecordHeaders many = headers("a", "x".repeat(1 << 10));
+        GenericRowData passedOn = row(Carry.RECORD, bytes("{"), many);
+        assertEquals("too_large: the headers have more than 1024 bytes", field(passedOn, RecordMetadata.ERROR).toString());
+        assertEquals(0, ((MapData) field(passedOn, RecordMetadata.HEADERS)).size());
+        assertArrayEquals(bytes("{"), (byte[]) field(passedOn, RecordMetadata.RAW));
+        assertNull(field(row(Carry.NOTHING, bytes("{"), many), RecordMetadata.ERROR), "headers that nobody writes");
+        GenericRowData broken = row(Carry.NOTHING, bytes("no"), many);
+        assertEquals("not_json: at byte 0", field(broken, RecordMetadata.ERROR).toString());
+        assertEquals(0, ((MapData) field(broken, RecordMetadata.HEADERS)).size());
     }
 }
