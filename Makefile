@@ -76,3 +76,7 @@ s3-cost: setup ## Count for a minute what the running stack asks of S3, and what
 .PHONY: bench-search
 bench-search: setup ## Documents a second of a search route, on real servers (about 5 min); EVENTS=200000, JSON=1
 	@$(BIN)/python -m bench.search $(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json)
+
+.PHONY: bench-control
+bench-control: setup ## What 100, 500 and 2,000 routes cost the control plane, Flink a stand-in (about 4 min); CASE=text, JSON=1
+	@$(BIN)/python -m bench.control $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)

@@ -61,11 +61,33 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to s
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
+    app.command()(validate)
     app.command()(plan)
     app.command()(apply)
     app.command()(stop)
     app.command()(restart)
     app.command()(rollback)
+
+
+def validate(streams: Streams = None, as_json: Json = False) -> None:
+    """Check the stream YAMLs without asking any server, as a pipeline does before a merge.
+
+    Exit status 1 when anything is wrong; every error is told at once, with file, line and mend.
+
+    Example: `keystone validate --streams streams`
+    """
+    from keystone_platform.errors import InvalidSpecs
+    from keystone_platform.plan.plan_router import plan_fleet
+    from keystone_platform.spec.loader import load_streams
+
+    fleet = load_streams(_folder(streams))
+    planned = plan_fleet(fleet)
+    if planned.errors:
+        raise InvalidSpecs(planned.errors)
+    if as_json:
+        typer.echo(json.dumps({"streams": len(fleet.streams), "routes": len(planned.plans), "errors": []}))
+    else:
+        stdout_console().print(f"valid: {len(fleet.streams):,} streams, {len(planned.plans):,} routes")
 
 
 def plan(

@@ -13,6 +13,7 @@ from keystone_platform.control.dead_letter_counts import count_dead_letters
 from keystone_platform.control.gate import count_restarts, failed_gates
 from keystone_platform.control.health import Assessment, Memory, assess
 from keystone_platform.control.reconcile import Goal
+from keystone_platform.control.report_limit import limit_reports
 from keystone_platform.control.sweep import sweep
 from keystone_platform.defs import keys
 from keystone_platform.defs.jobs import pause_config, rollback_config
@@ -69,7 +70,8 @@ def health_sensor(
         counts = count_dead_letters(gateways, statuses, memories)
         failures = failed_gates(statuses, memories, count_restarts(gateways, statuses, now), now)
         busy = _busy(context.instance)
-        assessments = assess(statuses, memories, busy, now, counts, limits, failures, declared)
+        found = assess(statuses, memories, busy, now, counts, limits, failures, declared)
+        assessments = limit_reports(found, memories)
         flink = keystone.settings().flink_rest
         cursor = _CURSOR.dump_json({item.status.route: item.memory for item in assessments}).decode()
         return dg.SensorResult(

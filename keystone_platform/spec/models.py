@@ -172,6 +172,27 @@ class DeadLetterLimit(Spec):
 DEFAULT_LIMIT = DeadLetterLimit()
 
 
+class AutoscaleSpec(Spec):
+    """Lets the platform choose a route's parallelism within bounds."""
+
+    min: int = Field(default=1, ge=1, le=1024, strict=True)
+    max: int = Field(ge=1, le=1024, strict=True)
+    """No more than the topic has partitions: a subtask beyond them would have nothing to read."""
+    mode: Literal["act", "observe"] = "observe"
+    """`observe`: what the platform would do is shown with the router's health and nothing is changed."""
+    max_lag_s: int = Field(default=120, ge=10, le=24 * 3600, strict=True)
+    """Seconds that the router may be behind before its backlog counts; a rescale alone takes half a minute."""
+    catch_up_s: int = Field(default=900, ge=60, le=24 * 3600, strict=True)
+    """Seconds in which a backlog is to be worked off, e.g. after an outage."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> AutoscaleSpec:
+        if self.min > self.max:
+            message = f"`min` is {self.min} and `max` is {self.max}"
+            raise ValueError(message)
+        return self
+
+
 class RouteSpec(Spec):
     """One way of a stream's events to one sink."""
 
@@ -183,6 +204,8 @@ class RouteSpec(Spec):
     select: tuple[Annotated[SelectItem, BeforeValidator(_select_item)], ...] | None = Field(default=None, min_length=1)
     """Columns to keep; without it every declared column."""
     parallelism: int = Field(default=1, ge=1, le=1024, strict=True)
+    autoscale: AutoscaleSpec | None = None
+    """Without it the parallelism stays as it is declared; with it that is where the route begins."""
     checkpoint_interval_s: int = Field(default=10, ge=1, le=3600, strict=True)
     """Seconds between checkpoints and so between commits: the age of a landed row, against the number of files."""
 

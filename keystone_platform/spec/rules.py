@@ -16,6 +16,7 @@ from keystone_platform.spec.models import (
     LONGEST_TOPIC,
     RECOVERY_MARGIN_S,
     REPLAY_INFIX,
+    AutoscaleSpec,
     KafkaSink,
     RouteSpec,
     SelectItem,
@@ -80,6 +81,8 @@ def _within(stream: Candidate) -> Iterator[InvalidSpec]:
             yield stream.error((*path, "name"), what, "Add a `name:` of its own to the route.")
         yield from _replay_topic(stream, route, path)
         yield from _columns(stream, route, path)
+        if route.autoscale:
+            yield from _autoscale(stream, route, route.autoscale, path)
         if route.sink.kafka:
             yield from _record_key(stream, route.sink.kafka, (*path, "sink", "kafka", "key"))
             yield from _transactions(stream, route, route.sink.kafka, path)
@@ -168,6 +171,17 @@ def _transactions(stream: Candidate, route: RouteSpec, sink: KafkaSink, path: No
     yield stream.error((*path, "sink", "kafka", "transaction_timeout_s"), what, mend)
 
 
+def _autoscale(stream: Candidate, route: RouteSpec, bounds: AutoscaleSpec, path: NodePath) -> Iterator[InvalidSpec]:
+    partitions = stream.spec.partitions
+    if bounds.max > partitions:
+        what = f"{bounds.max} subtasks for {partitions} partitions: those beyond have nothing to read"
+        mend = f"Set `max` to {partitions} or less, or `partitions` to what the topic has."
+        yield stream.error((*path, "autoscale", "max"), what, mend)
+    if not bounds.min <= route.parallelism <= bounds.max:
+        what = f"the route begins with {route.parallelism} subtasks, outside of its bounds {bounds.min} to {bounds.max}"
+        yield stream.error((*path, "parallelism"), what, "Set `parallelism` within them.")
+
+
 def unknown_field(schema: Struct, path: tuple[str, ...]) -> tuple[str, str] | None:
     """Return what is wrong and the mend if the schema has no such field, else None."""
     here: FieldType = schema
@@ -244,8 +258,11 @@ def _contested(claims: Iterable[_Claim], what: str, mend: str) -> Iterator[Inval
 
 def _colliding_topics(topics: Sequence[_Claim]) -> Iterator[InvalidSpec]:
     """Kafka refuses to create a topic that differs from another only by `.` and `_` (their metrics would collide)."""
+    alike: dict[str, list[_Claim]] = defaultdict(list)
     for claim in topics:
-        other = next((t for t in topics if t.name != claim.name and _metric(t.name) == _metric(claim.name)), None)
+        alike[_metric(claim.name)].append(claim)
+    for claim in topics:
+        other = next((t for t in alike[_metric(claim.name)] if t.name != claim.name), None)
         if other:
             what = f"the topics {claim.name!r} and {other.name!r} differ only by `.` and `_`, which Kafka refuses"
             yield claim.owner.error(claim.path, f"{what}, see {other.owner.place(other.path)}", "Rename one of them.")

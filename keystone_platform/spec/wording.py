@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from keystone_platform.spec.models import (
+    AutoscaleSpec,
     DeadLetterLimit,
     KafkaSink,
     RouteSpec,
@@ -31,6 +32,7 @@ MODELS: dict[Keys, type[Spec]] = {
     ("routes", "sink", "search"): SearchSink,
     ("routes", "select"): SelectItem,
     ("routes", "dead_letters"): DeadLetterLimit,
+    ("routes", "autoscale"): AutoscaleSpec,
 }
 
 _SNAKE = "a lower-case letter first, then lower-case letters, digits and underscores, at most 63"
@@ -56,6 +58,12 @@ FORMS: dict[Keys, str] = {
     ("routes", "select", "expression"): 'text in the language of `filter`, such as "lower(country)"',
     ("routes", "select", "path"): "a field of the schema, dotted when nested, such as `device.type`",
     ("routes", "parallelism"): "a whole number from 1 to 1024",
+    ("routes", "autoscale"): "`max` and, if wanted, `min`, `mode`, `max_lag_s`, `catch_up_s`, with `min` <= `max`",
+    ("routes", "autoscale", "min"): "a whole number from 1 to 1024",
+    ("routes", "autoscale", "max"): "a whole number from 1 to 1024, no more than the topic has partitions",
+    ("routes", "autoscale", "mode"): "`act` or `observe`",
+    ("routes", "autoscale", "max_lag_s"): "a whole number of seconds from 10 to 86400",
+    ("routes", "autoscale", "catch_up_s"): "a whole number of seconds from 60 to 86400",
     ("routes", "checkpoint_interval_s"): "a whole number of seconds from 1 to 3600",
     ("routes", "state"): "`running` or `suspended`",
     ("routes", "dead_letters"): "`max_ratio` and, if wanted, `on_exceed`",

@@ -1,22 +1,24 @@
-"""One suite on the fake cluster and on the real one: what the control loop takes for granted about Flink."""
+"""One suite on the fake cluster, the fake behind HTTP and the real one: what the control loop takes for granted."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.prepare import prepare
+from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.objects import checkpoint_prefix, newest_checkpoint
 from keystone_platform.plan.observation import Job, JobState
 from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, checkpoint_id
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
-from tests.control.fakes import a_plan, make_world
+from tests.control.fake_flink_rest import serve
+from tests.control.fakes import FakeFlink, a_plan, make_world
 from tests.e2e.platform import Platform, stream_yaml, wait_for
 
 
@@ -60,14 +62,22 @@ class Subject:
         return wait_for(f"job {job_id} in the wanted state", look, 90)
 
 
-@pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.stack)])
+@pytest.fixture(scope="module", params=["fake", "fake over HTTP", pytest.param("real", marks=pytest.mark.stack)])
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    yield _fake(tmp_path_factory.mktemp("fake")) if request.param == "fake" else _real(request)
+    if request.param == "real":
+        yield _real(request)
+        return
+    subject, flink = _fake(tmp_path_factory.mktemp("fake"))
+    if request.param == "fake":
+        yield subject
+        return
+    with serve(flink) as url:
+        yield replace(subject, gateways=replace(subject.gateways, flink=FlinkRest(url)))
 
 
-def _fake(folder: Path) -> Subject:
+def _fake(folder: Path) -> tuple[Subject, FakeFlink]:
     world = make_world(folder)
-    return Subject(world.gateways, a_plan(), world.flink.checkpoint)
+    return Subject(world.gateways, a_plan(), world.flink.checkpoint), world.flink
 
 
 def _real(request: pytest.FixtureRequest) -> Subject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from sqlglot import Token, TokenType, exp
 from sqlglot.dialects import Dialect
@@ -19,6 +20,11 @@ _WORDS = {"and", "or", "not", "in", "like", "is", "null", "between", "true", "fa
 _CASE_WORDS = {"case", "when", "then", "else", "end"}
 
 
+_REMEMBERED = 16_384
+"""Texts whose trees are kept: checking a fleet and planning it read each of them twice."""
+
+
+@lru_cache(_REMEMBERED)
 def parse_filter(text: str, schema: Struct) -> Expr:
     """Return the typed tree of a filter; its type is BOOLEAN, and it reads at least one field.
 
@@ -34,6 +40,7 @@ def parse_filter(text: str, schema: Struct) -> Expr:
     return tree
 
 
+@lru_cache(_REMEMBERED)
 def parse_expression(text: str, schema: Struct) -> Expr:
     """Return the typed tree of a value, a scalar of any type; it may be a constant.
 

@@ -1,0 +1,157 @@
+"""A Flink gateway behind HTTP, in the words of Flink's REST API: what the client of the real cluster is tried on.
+
+tests/contract/test_flink_contract.py holds FlinkRest over this to the real cluster, as it holds FakeFlink.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from keystone_platform.errors import Terminal, Transient
+from keystone_platform.gateways.flink import FlinkGateway
+from keystone_platform.plan.observation import Job
+
+STOP_TIMEOUT_S = 60.0
+
+_TASK_STATES = ("created", "scheduled", "deploying", "running", "finished", "canceling", "canceled", "failed")
+_VERTEX = "cbc357ccb763df2852fee8c4fc7d55f2"
+_EVENTS = "Source__events.numRecordsOut"
+_DEAD = "playback_dead_letters[4]__Writer.numRecordsIn"
+
+
+@contextmanager
+def serve(flink: FlinkGateway) -> Iterator[str]:
+    """Serve the gateway on a free port of loopback, a thread a connection, and yield the API's base URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(_Api(flink)))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Unknown(Exception):
+    """No such job, or no such path."""
+
+
+class _Api:
+    """The API's answers as JSON values."""
+
+    def __init__(self, flink: FlinkGateway) -> None:
+        self._flink = flink
+        self._stops: dict[str, dict[str, Any]] = {}
+
+    def get(self, path: str, query: dict[str, list[str]]) -> Any:
+        match path.strip("/").split("/"):
+            case ["overview"]:
+                cluster = self._flink.cluster()
+                slots = {"slots-total": cluster.slots_total, "slots-available": cluster.slots_free}
+                return {"taskmanagers": cluster.task_managers, **slots}
+            case ["jobs", "overview"]:
+                return {"jobs": [_overview(job) for job in self._flink.jobs()]}
+            case ["jobs", job_id]:
+                return {"jid": self._known(job_id).job_id, "vertices": [{"id": _VERTEX, "name": "router"}]}
+            case ["jobs", job_id, "checkpoints"]:
+                return self._checkpoints(job_id)
+            case ["jobs", job_id, "exceptions"]:
+                reason = self._flink.failure(self._known(job_id).job_id)
+                return {"exceptionHistory": {"entries": [{"stacktrace": reason}] if reason else []}}
+            case ["jobs", job_id, "vertices", _, "subtasks", "metrics"]:
+                return self._metrics(job_id, query)
+            case ["jobs", _, "savepoints", trigger]:
+                return {"status": {"id": "COMPLETED"}, "operation": self._stops[trigger]}
+        raise _Unknown(path)
+
+    def stop(self, job_id: str, body: dict[str, Any]) -> dict[str, str]:
+        trigger = uuid.uuid4().hex
+        try:
+            uri = self._flink.stop_with_savepoint(self._known(job_id).job_id, body["targetDirectory"], STOP_TIMEOUT_S)
+            self._stops[trigger] = {"location": uri}
+        except Terminal as error:
+            self._stops[trigger] = {"failure-cause": {"stack-trace": str(error)}}
+        return {"request-id": trigger}
+
+    def cancel(self, job_id: str) -> dict[str, str]:
+        self._flink.cancel(self._known(job_id).job_id, STOP_TIMEOUT_S)
+        return {}
+
+    def _known(self, job_id: str) -> Job:
+        job = self._flink.job(job_id)
+        if job is None:
+            raise _Unknown(job_id)
+        return job
+
+    def _checkpoints(self, job_id: str) -> dict[str, Any]:
+        found = self._flink.checkpoints(self._known(job_id).job_id)
+        completed = None
+        if found.latest_path and found.latest_at:
+            at = int(found.latest_at.timestamp() * 1000)
+            completed = {"external_path": found.latest_path, "latest_ack_timestamp": at}
+        restored = {"external_path": found.restored_from} if found.restored_from else None
+        return {
+            "counts": {"completed": found.completed, "failed": found.failed},
+            "latest": {"completed": completed, "restored": restored},
+        }
+
+    def _metrics(self, job_id: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        counts = self._flink.event_counts(self._known(job_id).job_id)
+        values = {_EVENTS: counts.events, _DEAD: counts.dead} if counts else {}
+        if "get" not in query:
+            return [{"id": name} for name in values]
+        return [{"id": name, "sum": values[name]} for name in query["get"][0].split(",")]
+
+
+def _overview(job: Job) -> dict[str, Any]:
+    started = int(job.started.timestamp() * 1000)
+    tasks = dict.fromkeys(_TASK_STATES, 0) | {"running": job.tasks_running, "total": job.tasks_total}
+    times = {"start-time": started, "end-time": -1, "duration": 1, "last-modification": started}
+    return {"jid": job.job_id, "name": job.name, "state": job.state.value, **times, "tasks": tasks}
+
+
+def _handler(api: _Api) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Answers 404 for what is unknown and 503 while the gateway is unreachable, both with Flink's `errors`."""
+
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            split = urlsplit(self.path)
+            self._answer(lambda: api.get(split.path, parse_qs(split.query)))
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
+            self._answer(lambda: api.stop(self.path.split("/")[2], body))
+
+        def do_PATCH(self) -> None:
+            self._answer(lambda: api.cancel(urlsplit(self.path).path.split("/")[2]))
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            """Say nothing: stderr is the test's."""
+
+        def _answer(self, answer: Any) -> None:
+            try:
+                status, value = 200, answer()
+            except _Unknown as error:
+                status, value = 404, {"errors": [f"not found: {error}"]}
+            except Transient as error:
+                status, value = 503, {"errors": [str(error)]}
+            content = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    return Handler
