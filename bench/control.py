@@ -30,6 +30,8 @@ from tests.control.fake_flink_rest import serve
 ROOT = Path(__file__).parents[1]
 SIZES = (100, 500, 2000)
 _POLL_S = 0.05
+_MEMORY = Path("/dev/shm")
+"""Files and databases are kept in memory where that can be: the disk is not what is measured."""
 
 _CLI = "from keystone_platform.cli import main; main()"
 _LOAD = """
@@ -111,7 +113,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(routes: int, only: str) -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory(prefix="keystone-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="keystone-bench-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         fleet = declare(Path(folder) / "fleet", routes)
         with serve(deploy(fleet)) as url:
             environment = _environment(fleet, url)

@@ -64,6 +64,8 @@ class _Api:
                 return {"jid": self._known(job_id).job_id, "vertices": [{"id": _VERTEX, "name": "router"}]}
             case ["jobs", job_id, "checkpoints"]:
                 return self._checkpoints(job_id)
+            case ["jobs", job_id, "metrics"]:
+                return [{"id": "numRestarts", "value": str(self._flink.restarts(self._known(job_id).job_id))}]
             case ["jobs", job_id, "exceptions"]:
                 reason = self._flink.failure(self._known(job_id).job_id)
                 return {"exceptionHistory": {"entries": [{"stacktrace": reason}] if reason else []}}
