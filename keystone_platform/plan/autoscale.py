@@ -39,14 +39,20 @@ SETTLE = timedelta(minutes=3)
 DOWN_AFTER = timedelta(hours=1)
 """A smaller step has to suffice for so long until it is taken."""
 
+MOST_LEFT = 0.67
+"""A scale-down has to give back a third of the slots: less is not worth a restart."""
+
 MOST_CHANGES = 8
 """Changes of a day after which a router is not scaled down any more; up it always goes."""
 
 LEAST_GAIN = 0.2
 """A scale-up that brought less than this share of the speed that it should have was not what the router lacked."""
 
-_SMOOTHING = 0.3
-"""Weight of a new measurement of the rate of one subtask."""
+RISE = 1.25
+"""Where no past weeks tell what is coming, a scale-up is for so many times what arrives: what rises goes on rising."""
+
+_SMOOTHING = 0.4
+"""Weight of a new observation, at one a minute, against those before: noise of single minutes changes nothing."""
 
 
 def decide_parallelism(
@@ -72,13 +78,13 @@ def decide_parallelism(
     if rate is None:
         why = f"{load.busy:.0%} busy and nothing read; {load.lag:,} events behind"
         return _stay(load, Reason.UNKNOWN, why), _not_calm(watch)
-    need = _Need(bounds, load, expected, rate)
+    need = _Need(bounds, load, expected, rate, watch.arrival_per_s or 0.0)
     within = min(max(load.parallelism, bounds.min), bounds.max)
     if within != load.parallelism:
         return need.decision(within, Reason.BOUNDS), _not_calm(watch)
     if need.reason:
         return _up(need, need.reason, last), _not_calm(watch)
-    if need.calm_step < load.parallelism:
+    if need.calm_step <= MOST_LEFT * load.parallelism:
         return _down(need, changes, watch)
     return need.decision(load.parallelism, Reason.STEADY), _not_calm(watch)
 
@@ -91,6 +97,8 @@ class _Need:
     load: Load
     expected: Forecast | None
     rate: float
+    usual: float
+    """Events/s that arrive, smoothed."""
 
     @property
     def has(self) -> float:
@@ -100,7 +108,7 @@ class _Need:
     @property
     def soon(self) -> float:
         """Events/s to be ready for."""
-        return max(self.load.arrival_per_s, self.expected.soon if self.expected else 0.0)
+        return max(self.usual, self.expected.soon if self.expected else 0.0)
 
     @property
     def later(self) -> float:
@@ -111,6 +119,12 @@ class _Need:
     def traffic(self) -> float:
         """Subtasks that take the traffic at the target."""
         return self.later / (TARGET_BUSY * self.rate)
+
+    @property
+    def rising(self) -> float:
+        """Subtasks that take the traffic at the target if it is rising."""
+        now = self.load.arrival_per_s
+        return max(self.later, now if self.expected else now * RISE) / (TARGET_BUSY * self.rate)
 
     @property
     def backlog(self) -> float:
@@ -126,9 +140,16 @@ class _Need:
         return Reason.TRAFFIC if self.soon > MOST_BUSY * self.rate * self.has else None
 
     @property
+    def up_step(self) -> int:
+        """The step to go up to."""
+        return self._step(max(self.rising, self.backlog))
+
+    @property
     def calm_step(self) -> int:
         """The step for all that it needs and is expected to need."""
-        subtasks = max(self.traffic, self.backlog)
+        return self._step(max(self.traffic, self.backlog))
+
+    def _step(self, subtasks: float) -> int:
         return step_for(subtasks, self.load.partitions, self.bounds.min, self.bounds.max)
 
     def decision(self, target: int, reason: Reason, more: str = "") -> Decision:
@@ -147,7 +168,7 @@ class _Need:
 
 def _up(need: _Need, reason: Reason, last: Change | None) -> Decision:
     load = need.load
-    if need.calm_step <= load.parallelism:
+    if need.up_step <= load.parallelism:
         return need.decision(load.parallelism, Reason.AT_MOST)
     if last and last.after > last.before and last.rate_before:
         hoped = last.rate_before * (speed(last.after, load.partitions) / speed(last.before, load.partitions) - 1)
@@ -155,16 +176,17 @@ def _up(need: _Need, reason: Reason, last: Change | None) -> Decision:
         if gained < LEAST_GAIN * hoped:
             more = f"; {last.before} -> {last.after} brought {gained:,.0f} events/s of {hoped:,.0f}"
             return need.decision(load.parallelism, Reason.INEFFECTIVE, more)
-    return need.decision(need.calm_step, reason)
+    return need.decision(need.up_step, reason)
 
 
 def _down(need: _Need, changes: Sequence[Change], watch: Watch) -> tuple[Decision, Watch]:
     load = need.load
-    less = max(need.calm_step, watch.less)
     since = watch.less_since or load.at
+    # what was needed while the traffic still fell does not count
+    less = max(need.calm_step, watch.less) if load.at - since >= DOWN_AFTER / 2 else 0
     watch = watch.model_copy(update={"less_since": since, "less": less})
     today = sum(load.at - each.at < timedelta(days=1) for each in changes)
-    more = f"; {less} suffice since {since:%H:%M} ({DOWN_AFTER.seconds // 60} min wanted), {today} changes today"
+    more = f"; {less or need.calm_step} suffice since {since:%H:%M} ({DOWN_AFTER.seconds // 60} min wanted), {today} changes today"
     if load.at - since < DOWN_AFTER or today >= MOST_CHANGES:
         return need.decision(load.parallelism, Reason.WAITING, f"{more} ({MOST_CHANGES} at most)"), watch
     return need.decision(less, Reason.CALM, more), watch
@@ -175,13 +197,18 @@ def _stay(load: Load, reason: Reason, why: str) -> Decision:
 
 
 def _measured(watch: Watch, load: Load) -> Watch:
-    """Take in a new measurement; of another parallelism it begins anew, so that what a change brought is seen."""
+    """Take in an observation; the rate at another parallelism begins anew, so that what a change brought is seen."""
+    arrival = _smoothed(watch.arrival_per_s, load.arrival_per_s)
     rate = load.rate_of_one()
     if rate is None:
-        return watch
-    if watch.rate_of_one is not None and watch.parallelism == load.parallelism:
-        rate = _SMOOTHING * rate + (1 - _SMOOTHING) * watch.rate_of_one
-    return watch.model_copy(update={"rate_of_one": rate, "parallelism": load.parallelism})
+        return watch.model_copy(update={"arrival_per_s": arrival})
+    before = watch.rate_of_one if watch.parallelism == load.parallelism else None
+    measured = {"rate_of_one": _smoothed(before, rate), "parallelism": load.parallelism}
+    return watch.model_copy(update={"arrival_per_s": arrival, **measured})
+
+
+def _smoothed(before: float | None, now: float) -> float:
+    return now if before is None else _SMOOTHING * now + (1 - _SMOOTHING) * before
 
 
 def _not_calm(watch: Watch) -> Watch:

@@ -53,14 +53,16 @@ class Watch(BaseModel):
     """What the policy remembers of a route from one decision to the next.
 
     Attributes:
+        arrival_per_s: events/s that arrive, smoothed.
         rate_of_one: events/s of one subtask, smoothed; None until it was measured.
         parallelism: at which that was measured.
         less_since: since when a smaller step suffices without a break.
-        less: the greatest step that was needed since.
+        less: the greatest step that was needed in the second half of the wait; 0 before that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    arrival_per_s: float | None = None
     rate_of_one: float | None = None
     parallelism: int = 0
     less_since: datetime | None = None
