@@ -6,7 +6,7 @@ With the rate of one subtask measured (`Load.rate_of_one`), two needs are weighe
 - backlog: (arrival + (lag + arrival * RESTART_S) / catch_up_s) / rate, which works the lag off in `catch_up_s`.
 
 The topic's partitions then say which step has so much speed (`autoscale_steps`). Up is decided at once and goes the
-whole way; down waits until a smaller step would have sufficed for DOWN_AFTER without a break. The measured rate is that
+whole way; down waits until less would have sufficed for a long time without a break. The measured rate is that
 of DS2 (Kalavri et al., OSDI 2018); band, catch-up term, restart, waiting and effectiveness follow the Flink Kubernetes
 Operator's autoscaler (`job.autoscaler.utilization.*`, `.catch-up.duration`, `.restart.time`, `.scale-down.interval`,
 `.scaling.effectiveness.*`). The past weeks are ours.
@@ -37,10 +37,10 @@ SETTLE = timedelta(minutes=3)
 """After a change nothing is believed for so long: the code is cold, and the restart's backlog is worked off."""
 
 DOWN_AFTER = timedelta(hours=1)
-"""A smaller step has to suffice for so long until it is taken."""
+"""Half of the slots, or fewer, have to suffice for so long until they are all that is kept."""
 
-MOST_LEFT = 0.67
-"""A scale-down has to give back a third of the slots: less is not worth a restart."""
+LITTLE_AFTER = timedelta(hours=6)
+"""The same where less than half would be given back: seldom worth a restart."""
 
 MOST_CHANGES = 8
 """Changes of a day after which a router is not scaled down any more; up it always goes."""
@@ -84,7 +84,7 @@ def decide_parallelism(
         return need.decision(within, Reason.BOUNDS), _not_calm(watch)
     if need.reason:
         return _up(need, need.reason, last), _not_calm(watch)
-    if need.calm_step <= MOST_LEFT * load.parallelism:
+    if need.calm_step < load.parallelism:
         return _down(need, changes, watch)
     return need.decision(load.parallelism, Reason.STEADY), _not_calm(watch)
 
@@ -182,13 +182,20 @@ def _up(need: _Need, reason: Reason, last: Change | None) -> Decision:
 def _down(need: _Need, changes: Sequence[Change], watch: Watch) -> tuple[Decision, Watch]:
     load = need.load
     since = watch.less_since or load.at
-    # what was needed while the traffic still fell does not count
-    less = max(need.calm_step, watch.less) if load.at - since >= DOWN_AFTER / 2 else 0
-    watch = watch.model_copy(update={"less_since": since, "less": less})
+    half_since = (watch.half_since or load.at) if need.calm_step * 2 <= load.parallelism else None
+    begun = half_since or since
+    # what was needed at first, while the traffic still fell, does not count
+    less = max(need.calm_step, watch.less) if load.at - begun >= DOWN_AFTER / 2 else 0
+    watch = watch.model_copy(update={"less_since": since, "half_since": half_since, "less": less})
     today = sum(load.at - each.at < timedelta(days=1) for each in changes)
-    more = f"; {less or need.calm_step} suffice since {since:%H:%M} ({DOWN_AFTER.seconds // 60} min wanted), {today} changes today"
-    if load.at - since < DOWN_AFTER or today >= MOST_CHANGES:
-        return need.decision(load.parallelism, Reason.WAITING, f"{more} ({MOST_CHANGES} at most)"), watch
+    is_due = load.at - begun >= (DOWN_AFTER if half_since else LITTLE_AFTER)
+    wanted = (DOWN_AFTER if half_since else LITTLE_AFTER).seconds // 60
+    more = (
+        f"; {less or need.calm_step} would do since {begun:%H:%M} ({wanted} min wanted), "
+        f"{today} changes today ({MOST_CHANGES} at most)"
+    )
+    if not is_due or today >= MOST_CHANGES:
+        return need.decision(load.parallelism, Reason.WAITING, more), watch
     return need.decision(less, Reason.CALM, more), watch
 
 
@@ -212,4 +219,4 @@ def _smoothed(before: float | None, now: float) -> float:
 
 
 def _not_calm(watch: Watch) -> Watch:
-    return watch.model_copy(update={"less_since": None, "less": 0})
+    return watch.model_copy(update={"less_since": None, "half_since": None, "less": 0})

@@ -57,7 +57,8 @@ class Watch(BaseModel):
         rate_of_one: events/s of one subtask, smoothed; None until it was measured.
         parallelism: at which that was measured.
         less_since: since when a smaller step suffices without a break.
-        less: the greatest step that was needed in the second half of the wait; 0 before that.
+        half_since: since when half of the slots, or fewer, suffice without a break.
+        less: the greatest step that was needed since then, its first half hour left out; 0 in that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +67,7 @@ class Watch(BaseModel):
     rate_of_one: float | None = None
     parallelism: int = 0
     less_since: datetime | None = None
+    half_since: datetime | None = None
     less: int = 0
 
 
