@@ -159,7 +159,8 @@ class _Need:
         why = (
             f"{load.arrival_per_s:,.0f} events/s arrive{coming}; a subtask does {self.rate:,.0f}, "
             f"so {load.parallelism} on {load.partitions} partitions do {capacity:,.0f}, {self.soon / capacity:.0%} "
-            f"busy ({TARGET_BUSY:.0%} wanted, {MOST_BUSY:.0%} at most): {self.traffic:.1f} subtasks; "
+            f"busy ({TARGET_BUSY:.0%} wanted, {MOST_BUSY:.0%} at most): {self.traffic:.1f} subtasks, "
+            f"{self.rising:.1f} if it rises; "
             f"{load.lag:,} events behind, {load.behind_s:,.0f} s ({bounds.max_lag_s} s at most), "
             f"to catch up in {bounds.catch_up_s} s: {self.backlog:.1f} subtasks; bounds {bounds.min} to {bounds.max}"
         )
