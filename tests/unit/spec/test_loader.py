@@ -114,6 +114,8 @@ WRONG_TEXTS = {
     "an alias to itself": ("stream: &a [*a]\n", "alias"),
     "a control character": ("stream: a\x01b\n", "no valid YAML"),
     "nesting without end": ("- " * 5000, "nested too deep"),
+    "nesting that libyaml still takes": ("[" * 990 + "]" * 990, "nested too deep"),
+    "nesting that would end the process in libyaml": ("[" * 400_000, "nested too deep"),
 }
 
 

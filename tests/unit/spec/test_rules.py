@@ -32,6 +32,17 @@ WITHIN = {
         "routes[0].select[1]",
         "only by case",
     ),
+    "more subtasks than partitions": (
+        "    autoscale: {max: 8}\n",
+        "routes[0].autoscale.max",
+        "8 subtasks for 4 partitions",
+    ),
+    "a beginning outside of the bounds": (
+        "    autoscale: {min: 2, max: 4}\n    parallelism: 1\n",
+        "routes[0].parallelism",
+        "begins with 1 subtasks, outside of its bounds 2 to 4",
+    ),
+    "bounds the wrong way round": ("    autoscale: {min: 3, max: 2}\n", "routes[0].autoscale", "`min` is 3"),
     "a wrong filter": ("    filter: usr_id > 1\n", "routes[0].filter", "column 1: unknown field usr_id"),
     "a wrong expression": ("    select: [{x: lower(usr)}]\n", "routes[0].select[0]", "x: column 7: unknown field usr"),
     "an object as a value": ("    select: [{x: (device)}]\n", "routes[0].select[0]", "an object where a plain value"),
