@@ -34,18 +34,20 @@ _MEMORY = Path("/dev/shm")
 """Files and databases are kept in memory where that can be: the disk is not what is measured."""
 
 _CLI = "from keystone_platform.cli import main; main()"
-_LOAD = """
+_LOAD = "from {module} import defs; repository = defs().get_repository_def()"
+_TELL = f"""{_LOAD}
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
-from {module} import defs
-serialize_value(RepositorySnap.from_def(defs().get_repository_def()))
-"""
-"""What a code server does: it builds the definitions, and the document that webserver and daemon ask for."""
+serialize_value(RepositorySnap.from_def(repository))"""
+"""What a code server does after the load: the document that webserver and daemon ask for."""
+_PLATFORM, _WAREHOUSE = "keystone_platform.definitions", "assets.definitions"
 
 PROCESSES: Mapping[str, tuple[str, ...]] = {
     "keystone validate": ("-c", _CLI, "validate"),
-    "definitions load, control plane": ("-c", _LOAD.format(module="keystone_platform.definitions")),
-    "definitions load, warehouse": ("-c", _LOAD.format(module="assets.definitions")),
+    "definitions load, control plane": ("-c", _LOAD.format(module=_PLATFORM)),
+    "definitions load, warehouse": ("-c", _LOAD.format(module=_WAREHOUSE)),
+    "the same and told to Dagster, control plane": ("-c", _TELL.format(module=_PLATFORM)),
+    "the same and told to Dagster, warehouse": ("-c", _TELL.format(module=_WAREHOUSE)),
 }
 """Cases that are a whole process: arguments of the interpreter."""
 
