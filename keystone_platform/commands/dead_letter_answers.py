@@ -106,9 +106,7 @@ def print_verdict(verdict: ReplayVerdict, ends: Mapping[str, RouteTruth], dry_ru
         )
     for counts in verdict.routes.values():
         if counts.cut:
-            told = (
-                f"{counts.cut:,} letters of {counts.route} hold only an event's beginning (too_large): left out"
-            )
+            told = f"{counts.cut:,} letters of {counts.route} hold only an event's beginning (too_large): left out"
             console.print(told, style="yellow", markup=False)
     for route, letters in verdict.strangers.items():
         console.print(f"{letters:,} letters of {route}: it is not declared, or takes none again", markup=False)
