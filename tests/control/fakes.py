@@ -77,12 +77,12 @@ class FakeFlink:
     fails_at_start: set[str] = field(default_factory=set)
     """Digests of plans whose jobs fail as soon as they run."""
     _checkpoints: dict[str, int] = field(default_factory=dict)
-    _taken: dict[str, Submission] = field(default_factory=dict)
 
     def cluster(self) -> Cluster:
         self._answer()
         active = [job for job in self.known.values() if not job.state.is_terminal]
-        return Cluster(1, self.slots, self.slots - sum(self._submission(job.job_id).plan.parallelism for job in active))
+        plans = {item.job_id: item.plan for item in self.submissions}
+        return Cluster(1, self.slots, self.slots - sum(plans[job.job_id].parallelism for job in active))
 
     def jobs(self) -> tuple[Job, ...]:
         self._answer()
@@ -131,7 +131,6 @@ class FakeFlink:
         if origin and not self.objects.keys(f"{origin}/_metadata"):
             return SubmitOutcome(job_id=submission.job_id, status="refused", reason=f"no such savepoint {origin}")
         self.submissions.append(submission)
-        self._taken[submission.job_id] = submission
         subtasks = submission.plan.parallelism * 3
         self.known[submission.job_id] = Job(
             submission.job_id, submission.plan.route, JobState.RUNNING, self.clock.now(), subtasks, subtasks
@@ -162,7 +161,7 @@ class FakeFlink:
         return struct.pack(">IIq", 0x4960672D, 5, self._checkpoints[job_id])
 
     def _submission(self, job_id: str) -> Submission:
-        return self._taken[job_id]
+        return next(item for item in reversed(self.submissions) if item.job_id == job_id)
 
     def _answer(self) -> None:
         if not self.reachable:
