@@ -10,6 +10,7 @@ from types import MappingProxyType
 from pydantic import BaseModel, ConfigDict
 
 from keystone_platform.control.sweep import RouteStatus
+from keystone_platform.plan.crash_loop import Restarts, RestartWindow, watch
 from keystone_platform.plan.dead_letter_share import Counts, Share, Window, advance, exceeds, share_of
 from keystone_platform.plan.deployment import Cause, Deployment
 from keystone_platform.plan.gate import Gate, ask, has_given_up
@@ -31,6 +32,7 @@ class Memory(BaseModel):
         since: when the route came into this state, as far as the sensor saw.
         window: what its job has counted, to see how many of its events die.
         gate: rollbacks that were asked for of its changed plan.
+        restarts: how often its job was restarted, to see whether it starts again and again.
         reported: what was reported last; None: nothing yet.
     """
 
@@ -42,6 +44,7 @@ class Memory(BaseModel):
     incident: Incident | None = None
     window: Window | None = None
     gate: Gate | None = None
+    restarts: RestartWindow | None = None
     reported: str | None = None
     reported_at: datetime | None = None
 
@@ -91,6 +94,7 @@ def assess(
     limits: Mapping[str, DeadLetterLimit] = MappingProxyType({}),
     failures: Mapping[str, str] = MappingProxyType({}),
     declared: Mapping[str, str] = MappingProxyType({}),
+    restarts: Mapping[str, Restarts] = MappingProxyType({}),
 ) -> tuple[Assessment, ...]:
     """Assess each route that was ever deployed.
 
@@ -103,6 +107,7 @@ def assess(
         limits: by route, how many of its events may die; where none is named, the default.
         failures: by route, why its changed plan fails its gate.
         declared: by route, the digest of its declared plan.
+        restarts: how often the jobs of some routes were restarted.
     """
     return tuple(
         _assess(
@@ -114,6 +119,7 @@ def assess(
             limits.get(status.route, DEFAULT_LIMIT),
             failures.get(status.route, ""),
             declared.get(status.route),
+            _restart_window(status, memories.get(status.route), restarts.get(status.route)),
         )
         for status in statuses
         if status.last is not None
@@ -130,6 +136,16 @@ def _window(status: RouteStatus, memory: Memory | None, counts: Counts | None) -
     return advance(before, status.job.job_id, status.job.started, counts)
 
 
+def _restart_window(status: RouteStatus, memory: Memory | None, found: Restarts | None) -> RestartWindow | None:
+    """Return the window of the job that runs; None when it was never asked for."""
+    before = memory.restarts if memory else None
+    if status.job is None or (before and before.job_id != status.job.job_id):
+        before = None
+    if status.job is None or found is None:
+        return before
+    return watch(before, status.job.job_id, status.job.started, found)
+
+
 def _assess(
     status: RouteStatus,
     memory: Memory | None,
@@ -139,6 +155,7 @@ def _assess(
     limit: DeadLetterLimit,
     failure: str,
     declared: str | None,
+    restarts: RestartWindow | None,
 ) -> Assessment:
     epoch = status.last.epoch if status.last else 0
     since = memory.since if memory and memory.state is status.state else now
@@ -149,7 +166,7 @@ def _assess(
     due = None if busy or taken_back else attempt(incident, status.state, now)
     share = share_of(window) if window and status.state is Lifecycle.RUNNING else None
     dying = share is not None and exceeds(share, limit)
-    report = _dying(status.route, limit) if dying else _report(status, due or incident, now - since)
+    report = _dying(status.route, limit) if dying else _report(status, due or incident, now - since, restarts)
     if taken_back:
         report = Report(passed=False, given_up=False, text=f"{failure}: going back to the plan before")
     elif status.strays:
@@ -165,6 +182,7 @@ def _assess(
         incident=due or incident,
         window=window,
         gate=asked or gate,
+        restarts=restarts,
         reported=memory.reported if memory else None,
         reported_at=memory.reported_at if memory else None,
     )
@@ -191,8 +209,13 @@ def _dying(route: str, limit: DeadLetterLimit) -> Report:
     return Report(passed=False, given_up=False, text=f"{more}: keystone dlq show {route.split('.', 1)[0]}")
 
 
-def _report(status: RouteStatus, incident: Incident | None, lasted: timedelta) -> Report | None:
+def _report(
+    status: RouteStatus, incident: Incident | None, lasted: timedelta, restarts: RestartWindow | None
+) -> Report | None:
     state = status.state
+    if restarts and restarts.is_loop and state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED):
+        text = f"it starts again and again: {restarts.latest.failure or 'Flink names no exception'}"
+        return Report(passed=False, given_up=False, text=text)
     if state is Lifecycle.RUNNING:
         return Report(passed=True, given_up=False, text="every subtask runs")
     if state is Lifecycle.STOPPED:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
+from keystone_platform.control.crash_loops import find_restarts
 from keystone_platform.control.dead_letter_counts import count_dead_letters
 from keystone_platform.control.gate import count_restarts, failed_gates
 from keystone_platform.control.health import Assessment, Memory, assess
@@ -70,7 +71,8 @@ def health_sensor(
         counts = count_dead_letters(gateways, statuses, memories)
         failures = failed_gates(statuses, memories, count_restarts(gateways, statuses, now), now)
         busy = _busy(context.instance)
-        found = assess(statuses, memories, busy, now, counts, limits, failures, declared)
+        restarts = find_restarts(gateways, statuses, memories)
+        found = assess(statuses, memories, busy, now, counts, limits, failures, declared, restarts)
         assessments = limit_reports(found, memories)
         flink = keystone.settings().flink_rest
         cursor = _CURSOR.dump_json({item.status.route: item.memory for item in assessments}).decode()
@@ -158,6 +160,8 @@ def _events(item: Assessment, flink: str) -> list[dg.AssetCheckEvaluation | dg.A
     metadata = status_metadata(item.status, flink)
     if item.memory.incident:
         metadata[keys.ATTEMPTS] = item.memory.incident.attempts
+    if item.memory.restarts:
+        metadata[keys.RESTARTS] = item.memory.restarts.recent
     if item.share:
         counted = {keys.EVENTS: item.share.events, keys.DEAD_LETTERS: item.share.dead}
         metadata |= {**counted, keys.DEAD_LETTER_RATIO: item.share.ratio}

@@ -38,6 +38,8 @@ WANTED = "keystone/wanted_state"
 """`running` or `suspended`, as declared."""
 ATTEMPTS = "keystone/attempts"
 """Redeploys asked for in the incident that is open."""
+RESTARTS = "keystone/restarts"
+"""Restarts of the job by Flink in the last minutes."""
 
 
 EVENTS = "keystone/events"

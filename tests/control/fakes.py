@@ -106,7 +106,8 @@ class FakeFlink:
         return self.restarted.get(job_id, 0)
 
     def failure(self, job_id: str) -> str | None:
-        return "java.lang.Exception: it fails" if self.known[job_id].state is JobState.FAILED else None
+        fell = self.known[job_id].state is JobState.FAILED or self.restarted.get(job_id, 0) > 0
+        return "java.lang.Exception: it fails" if fell else None
 
     def stop_with_savepoint(self, job_id: str, directory: str, timeout_s: float) -> str:
         self._answer()
