@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -80,7 +81,7 @@ class OpenSearch:
             with httpx.Client(
                 base_url=self._settings.url,
                 auth=_credentials(self._settings),
-                verify=self._settings.ca_file or True,
+                verify=_trusted(self._settings),
                 timeout=TIMEOUT_S,
             ) as client:
                 answer = client.request(method, path, json=body)
@@ -88,6 +89,14 @@ class OpenSearch:
             message = f"the search cluster at {self._settings.url} does not answer: {error}"
             raise Transient(message, mend="Is it up? `keystone status` shows the embedded one.") from error
         return _checked(answer)
+
+
+def _trusted(settings: SearchSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        message = f"the authorities in {settings.ca_file} can't be read: {error}"
+        raise Terminal(message, mend="`search.ca_file` of the settings names a file of PEM certificates.") from error
 
 
 def _credentials(settings: SearchSettings) -> httpx.BasicAuth | None:
