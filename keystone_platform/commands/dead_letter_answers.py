@@ -112,13 +112,12 @@ def print_verdict(verdict: ReplayVerdict, ends: Mapping[str, RouteTruth], dry_ru
         console.print(f"{letters:,} letters of {route}: it is not declared, or takes none again", markup=False)
 
 
-def verdict_json(verdict: ReplayVerdict, ends: Mapping[str, RouteTruth], dry_run: bool) -> dict[str, Any]:
-    """Return the same for programs."""
+def verdict_json(verdict: ReplayVerdict, ends: Mapping[str, RouteTruth], dry_run: bool, waited: bool) -> dict[str, Any]:
+    """Return the same for programs; what became of the events is told where it was waited for."""
     routes = []
     for counts in verdict.routes.values():
         end = ends.get(counts.route)
-        told = (
-            {"landed": end.landed, "filtered": end.filtered, "dead_again": end.dead, "missing": end.lost} if end else {}
-        )
-        routes.append({**asdict(counts), **told})
+        fates = (end.landed, end.filtered, end.dead, end.lost) if end else (0, 0, 0, 0)
+        told = dict(zip(("landed", "filtered", "dead_again", "missing"), fates, strict=True))
+        routes.append({**asdict(counts), **(told if waited else {})})
     return {"dry_run": dry_run, "sent": verdict.sent, "routes": routes, "not_replayable": verdict.strangers}

@@ -134,7 +134,7 @@ def replay(
         verdict = replays.preview(selection, progress) if dry_run else replays.run(selection, progress)
     ends = _await_ends(settings, deployed, verdict) if wait and not dry_run else {}
     if as_json:
-        typer.echo(json.dumps(verdict_json(verdict, ends, dry_run), indent=1))
+        typer.echo(json.dumps(verdict_json(verdict, ends, dry_run, wait and not dry_run), indent=1))
     else:
         print_verdict(verdict, ends, dry_run)
     if any(end.lost for end in ends.values()):

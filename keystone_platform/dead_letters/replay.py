@@ -151,7 +151,7 @@ class Replay:
         if letter.code == TOO_LARGE:
             counts.cut += 1
             return False
-        if letter.digest == target.digest and not self.same_plan:
+        if letter.digest == target.digest and not self.same_plan and not seen.has(letter.route, letter.source):
             counts.unchanged += 1
             return False
         if not seen.add(letter.route, letter.source):

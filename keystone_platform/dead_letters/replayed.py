@@ -26,6 +26,12 @@ class Positions:
         row = (route, position.topic, position.partition, position.offset)
         return self._file.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", row).rowcount == 1
 
+    def has(self, route: str, position: Position) -> bool:
+        """Whether it was added."""
+        row = (route, position.topic, position.partition, position.offset)
+        query = "SELECT 1 FROM seen WHERE (route, topic, part, place) = (?, ?, ?, ?)"
+        return self._file.execute(query, row).fetchone() is not None
+
     def update(self, route: str, positions: Iterable[Position]) -> None:
         """Add them all."""
         for position in positions:

@@ -37,7 +37,13 @@ def stream(kafka_properties: Mapping[str, str]) -> str:
 
 
 def bury(
-    properties: Mapping[str, str], stream: str, *offsets: int, route: str = "one", digest: str = "old", topic: str = ""
+    properties: Mapping[str, str],
+    stream: str,
+    *offsets: int,
+    route: str = "one",
+    digest: str = "old",
+    topic: str = "",
+    code: str = "not_json",
 ) -> None:
     """Write letters as a router does."""
     producer = Producer(properties)
@@ -45,6 +51,7 @@ def bury(
         headers = {
             "mine": b"x",
             envelope.DLQ_ROUTE: f"{stream}.{route}",
+            envelope.DLQ_CODE: code,
             envelope.DLQ_DIGEST: digest,
             envelope.DLQ_TOPIC: topic or stream,
             envelope.DLQ_PARTITION: "2",
@@ -106,6 +113,16 @@ def test_what_would_die_again_is_not_sent_unasked(kafka_properties: Mapping[str,
     assert (verdict.sent, verdict.routes[f"{stream}.one"].unchanged) == (0, 1)
     assert verdict.strangers == {f"{stream}.gone": 1}
     assert replays(kafka_properties, stream, same_plan=True).run(Selection(), silent).sent == 1
+    after = replays(kafka_properties, stream).preview(Selection(), silent).routes[f"{stream}.one"]
+    assert (after.unchanged, after.repeated) == (0, 1)
+
+
+def test_the_beginning_of_an_event_is_not_sent_as_if_it_were_the_event(
+    kafka_properties: Mapping[str, str], stream: str
+) -> None:
+    bury(kafka_properties, stream, 1, code="too_large")
+    counts = replays(kafka_properties, stream, same_plan=True).run(Selection(), silent).routes[f"{stream}.one"]
+    assert (counts.letters, counts.cut, counts.sent) == (1, 1, 0)
 
 
 def test_a_preview_sends_nothing(kafka_properties: Mapping[str, str], stream: str) -> None:
