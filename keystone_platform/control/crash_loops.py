@@ -24,14 +24,16 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def find_restarts(
     gateways: Gateways, statuses: Sequence[RouteStatus], memories: Mapping[str, Memory]
 ) -> dict[str, Restarts]:
-    """Return by route how often the jobs of some routers were restarted, those that were asked longest ago first.
+    """Return by route how often the jobs of some routers were restarted.
+
+    Those that do not run whole now come first, as what becomes of them depends on it; then what was asked longest ago.
 
     Why is asked for only where there were more. A cluster that does not answer ends the tick's asking.
     """
     began = gateways.clock.now()
     found: dict[str, Restarts] = {}
     alive = [status for status in statuses if status.state in (Lifecycle.RUNNING, Lifecycle.UNSETTLED)]
-    for status in sorted(alive, key=lambda status: _asked(memories.get(status.route)))[:ASKED_PER_TICK]:
+    for status in sorted(alive, key=lambda status: _turn(status, memories.get(status.route)))[:ASKED_PER_TICK]:
         if status.job is None or gateways.clock.now() - began > BUDGET:
             break
         memory = memories.get(status.route)
@@ -46,5 +48,5 @@ def find_restarts(
     return found
 
 
-def _asked(memory: Memory | None) -> datetime:
-    return memory.restarts.latest.at if memory and memory.restarts else _NEVER
+def _turn(status: RouteStatus, memory: Memory | None) -> tuple[bool, datetime]:
+    return status.state is Lifecycle.RUNNING, memory.restarts.latest.at if memory and memory.restarts else _NEVER

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from keystone_platform.control.crash_loops import find_restarts
 from keystone_platform.control.dead_letter_counts import count_dead_letters
-from keystone_platform.control.gate import count_restarts, failed_gates
+from keystone_platform.control.gate import failed_gates
 from keystone_platform.control.health import Assessment, Memory, assess
 from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.report_limit import limit_reports
@@ -69,9 +69,9 @@ def health_sensor(
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         counts = count_dead_letters(gateways, statuses, memories)
-        failures = failed_gates(statuses, memories, count_restarts(gateways, statuses, now), now)
-        busy = _busy(context.instance)
         restarts = find_restarts(gateways, statuses, memories)
+        failures = failed_gates(statuses, memories, restarts, now)
+        busy = _busy(context.instance)
         found = assess(statuses, memories, busy, now, counts, limits, failures, declared, restarts)
         assessments = limit_reports(found, memories)
         flink = keystone.settings().flink_rest

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from keystone_platform.control.gate import count_restarts, failed_gates
+from keystone_platform.control.crash_loops import find_restarts
+from keystone_platform.control.gate import failed_gates
 from keystone_platform.control.health import Assessment, Memory, assess
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.rollback import roll_back
@@ -61,7 +62,7 @@ class Sensor:
         self.world.clock.time += after
         now, gateways = self.world.clock.now(), self.world.gateways
         statuses = sweep(gateways, self.routes)
-        failures = failed_gates(statuses, self.memories, count_restarts(gateways, statuses, now), now)
+        failures = failed_gates(statuses, self.memories, find_restarts(gateways, statuses, self.memories), now)
         found = assess(statuses, self.memories, busy, now, failures=failures, declared={ROUTE: BAD.digest})
         self.memories = {item.status.route: item.memory for item in found}
         return found[0]

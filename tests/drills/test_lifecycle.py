@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from keystone_platform.control.gate import count_restarts, failed_gates
+from keystone_platform.control.crash_loops import find_restarts
+from keystone_platform.control.gate import failed_gates
 from keystone_platform.control.health import Memory, assess
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.rollback import roll_back
@@ -135,7 +136,7 @@ def wait_for_the_gate(platform: Platform, route: str) -> str:
         ticked = time.monotonic()
         gateways, now = platform.gateways, platform.gateways.clock.now()
         statuses = sweep(gateways, [route])
-        failures = failed_gates(statuses, memories, count_restarts(gateways, statuses, now), now)
+        failures = failed_gates(statuses, memories, find_restarts(gateways, statuses, memories), now)
         (found,) = assess(statuses, memories, frozenset(), now, failures=failures)
         memories = {route: found.memory}
         return found.rollback
