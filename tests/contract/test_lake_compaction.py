@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from assets.compaction.commit import replace_files
 from assets.compaction.compact import compact_hour, compact_table
 from assets.compaction.rewrite import rewrite, write_files
 from assets.compaction.select import Policy
-from keystone_platform.errors import Conflict, Terminal, UnknownOutcome
+from keystone_platform.errors import Conflict, Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.iceberg_files import live_entries
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.session import open_session
@@ -311,7 +312,8 @@ def test_readers_see_each_row_once_at_every_moment(tmp_path: Path) -> None:
     try:
         reports = []
         while len(reports) < 3 and not problems:
-            reports += [report for report in [compact_hour(lake, TABLE, TEN)] if report.snapshot_id]
+            with suppress(Transient):  # on a slow machine the appender can win every race of one commit
+                reports += [report for report in [compact_hour(lake, TABLE, TEN)] if report.snapshot_id]
     finally:
         done.set()
         for thread in threads:
