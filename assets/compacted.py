@@ -2,7 +2,8 @@
 
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,42 +13,68 @@ from assets import keys
 from assets.checks import check_specs, count_duplicates, duplicates_result, missing_objects, objects_result
 from assets.compaction.compact import compact_hour
 from assets.events import compaction_metadata
+from assets.failures import fail_if_any
 from assets.resource import WarehouseResource
 from assets.routes import WarehouseRoute, partition_hour
 from keystone_platform.defs.references import code_reference
-from keystone_platform.errors import InvalidSpec, Terminal
+from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.iceberg_files import HourTotals, live_entries, totals_by_hour
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """For a conflict with another writer and for servers that do not answer; harmless to repeat."""
 
 
-def compacted_asset(route: WarehouseRoute) -> dg.AssetsDefinition:
-    """Return the route's compacted hours: one partition an hour, one run a partition, also in a backfill."""
-    declared = route.declared
+def compacted_assets(routes: Iterable[WarehouseRoute]) -> list[dg.AssetsDefinition]:
+    """Return the routes' compacted hours: one partition an hour, one run a partition, also in a backfill.
 
-    @dg.asset(
-        key=route.compacted,
-        deps=[route.landed],
-        partitions_def=route.partitions,
-        check_specs=check_specs(route.compacted),
-        group_name=route.stream,
-        owners=[declared.stream.owner],
-        kinds={"iceberg", "parquet", "s3"},
+    Routes that begin together are one definition, since Dagster takes as long to load one as it takes to load many
+    assets of one. In a run, one route's failure keeps no other from being compacted.
+    """
+    beginning: defaultdict[dg.HourlyPartitionsDefinition, list[WarehouseRoute]] = defaultdict(list)
+    for route in routes:
+        beginning[route.partitions].append(route)
+    return [_assets(partitions, together) for partitions, together in beginning.items()]
+
+
+def _assets(partitions: dg.HourlyPartitionsDefinition, routes: Sequence[WarehouseRoute]) -> dg.AssetsDefinition:
+    by_key = {route.compacted: route for route in routes}
+
+    @dg.multi_asset(
+        name=f"compacted_since_{partitions.start:%Y_%m_%d_%H}",
+        specs=[_spec(route) for route in routes],
+        check_specs=[check for key in by_key for check in check_specs(key)],
+        partitions_def=partitions,
+        can_subset=True,
         pool=keys.COMPACTION_POOL,
         retry_policy=RETRIES,
-        description=f"The hours of {route.table} with few large files, sorted by topic, partition and offset.",
-        metadata={keys.TABLE: route.table, **code_reference(declared.file, declared.line)},
     )
     def compacted(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        try:
-            yield materialise(warehouse, route, partition_hour(context.partition_key))
-        except (Terminal, InvalidSpec) as error:  # what else is raised may go better the next time
-            raise dg.Failure(str(error), allow_retries=False) from error
+        hour = partition_hour(context.partition_key)
+        failed: list[KeystoneError] = []
+        for route in (route for key, route in by_key.items() if key in context.selected_asset_keys):
+            try:
+                yield materialise(warehouse, route, hour)
+            except KeystoneError as error:
+                failed.append(error)
+        fail_if_any(failed)
 
     return compacted
+
+
+def _spec(route: WarehouseRoute) -> dg.AssetSpec:
+    declared = route.declared
+    return dg.AssetSpec(
+        route.compacted,
+        deps=[route.landed],
+        partitions_def=route.partitions,
+        group_name=route.stream,
+        owners=[declared.stream.owner],
+        kinds={"iceberg", "parquet", "s3"},
+        description=f"The hours of {route.table} with few large files, sorted by topic, partition and offset.",
+        metadata={keys.TABLE: route.table, **code_reference(declared.file, declared.line)},
+    )
 
 
 def materialise(warehouse: WarehouseResource, route: WarehouseRoute, hour: datetime) -> dg.MaterializeResult[Any]:

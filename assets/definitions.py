@@ -6,13 +6,14 @@ import os
 
 import dagster as dg
 
-from assets.compacted import compacted_asset
+from assets.compacted import compacted_assets
 from assets.dead_letters.asset import dead_letter_assets, dead_letter_streams
 from assets.dead_letters.due import dead_letter_sensor
 from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
+from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import last_good_folder, streams_folder
 from keystone_platform.spec.last_good import load_or_remember
 
@@ -21,11 +22,11 @@ from keystone_platform.spec.last_good import load_or_remember
 def defs() -> dg.Definitions:
     """Build the definitions from the folder of stream YAMLs; nothing else is read or reached."""
     fleet = load_or_remember(streams_folder(os.environ), last_good_folder(os.environ))
-    routes, dying = warehouse_routes(fleet), dead_letter_streams(fleet)
-    landed, compacted = map(landed_asset, routes), map(compacted_asset, routes)
+    planned = plan_fleet(fleet)
+    routes, dying = warehouse_routes(fleet, planned), dead_letter_streams(fleet, planned)
     sensors = [landing_sensor(routes), compaction_sensor(routes)] if routes else []
     return dg.Definitions(
-        assets=[*landed, *compacted, *dead_letter_assets(dying)],
+        assets=[*map(landed_asset, routes), *compacted_assets(routes), *([dead_letter_assets(dying)] if dying else [])],
         sensors=[*sensors, *([dead_letter_sensor(dying)] if dying else [])],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"warehouse": WarehouseResource()},

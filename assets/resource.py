@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway
 from keystone_platform.gateways.lake import IcebergLake
@@ -36,6 +35,8 @@ class WarehouseResource(dg.ConfigurableResource[IcebergLake]):
 
     def objects(self) -> ObjectStore:
         """Return the object store, reached through dagster-aws's client."""
+        from dagster_aws.s3 import S3Resource  # takes half a second to import, in each of Dagster's processes
+
         s3 = self.settings().s3
         resource = S3Resource(
             endpoint_url=s3.endpoint,

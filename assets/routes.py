@@ -10,7 +10,7 @@ from functools import lru_cache
 import dagster as dg
 
 from assets.keys import compacted_key, landed_key
-from keystone_platform.plan.plan_router import plan_fleet
+from keystone_platform.plan.plan_router import FleetPlan
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.spec.fleet import Fleet, LoadedRoute
 
@@ -57,12 +57,12 @@ class WarehouseRoute:
         return hour.strftime(PARTITION_FORMAT)
 
 
-def warehouse_routes(fleet: Fleet) -> tuple[WarehouseRoute, ...]:
+def warehouse_routes(fleet: Fleet, planned: FleetPlan) -> tuple[WarehouseRoute, ...]:
     """Return the fleet's routes into tables; what can't be planned is logged, and hides nothing else."""
     for error in fleet.errors:
         _LOG.warning("not loaded: %s", error)
     found = []
-    for route in plan_fleet(fleet).routes:
+    for route in planned.routes:
         if route.error:
             _LOG.warning("not loaded: %s", route.error)
         elif route.plan and isinstance(route.plan.target, WarehouseTarget):

@@ -2,7 +2,7 @@
 
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ import dagster as dg
 from assets import keys
 from assets.dead_letters.land import Landing, land
 from assets.dead_letters.table import table_name
+from assets.failures import fail_if_any
 from assets.resource import WarehouseResource
 from keystone_platform.defs.keys import topic_key
 from keystone_platform.defs.references import code_reference
-from keystone_platform.errors import InvalidSpec, Terminal
-from keystone_platform.plan.plan_router import plan_fleet
+from keystone_platform.errors import KeystoneError
+from keystone_platform.plan.plan_router import FleetPlan
 from keystone_platform.spec.fleet import Fleet, LoadedStream
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
@@ -44,28 +45,45 @@ class DeadLetterStream:
         return keys.dead_letters_key(self.stream)
 
 
-def dead_letter_streams(fleet: Fleet) -> tuple[DeadLetterStream, ...]:
+def dead_letter_streams(fleet: Fleet, planned: FleetPlan) -> tuple[DeadLetterStream, ...]:
     """Return the streams of which a route decodes events, in the fleet's order."""
-    decoding = {plan.stream for plan in plan_fleet(fleet).plans if not plan.source.raw}
+    decoding = {plan.stream for plan in planned.plans if not plan.source.raw}
     return tuple(DeadLetterStream(stream) for stream in fleet.streams if stream.spec.stream in decoding)
 
 
-def dead_letter_assets(streams: Iterable[DeadLetterStream]) -> list[dg.AssetsDefinition]:
-    """Return an asset a stream."""
-    return [_asset(stream) for stream in streams]
+def dead_letter_assets(streams: Sequence[DeadLetterStream]) -> dg.AssetsDefinition:
+    """Return an asset a stream, as one definition: Dagster takes as long to load one asset of its own."""
+    by_key = {stream.key: stream for stream in streams}
+
+    @dg.multi_asset(
+        name="dead_letters",
+        specs=[_spec(stream) for stream in streams],
+        can_subset=True,
+        pool=keys.DEAD_LETTER_POOL,
+        retry_policy=RETRIES,
+    )
+    def dead_letters(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        failed: list[KeystoneError] = []
+        for stream in (stream for key, stream in by_key.items() if key in context.selected_asset_keys):
+            try:
+                yield _landed(context, warehouse, stream)
+            except KeystoneError as error:  # the other streams' letters are landed all the same
+                failed.append(error)
+        fail_if_any(failed)
+
+    return dead_letters
 
 
-def _asset(stream: DeadLetterStream) -> dg.AssetsDefinition:
+def _spec(stream: DeadLetterStream) -> dg.AssetSpec:
     spec = stream.declared.spec
-
-    @dg.asset(
-        key=stream.key,
+    return dg.AssetSpec(
+        stream.key,
         deps=[topic_key(stream.stream)],
         group_name=stream.stream,
         owners=[spec.owner],
         kinds={"iceberg", "parquet", "s3"},
-        pool=keys.DEAD_LETTER_POOL,
-        retry_policy=RETRIES,
         description=f"Dead letters of {stream.stream}, with their bytes, in the table {table_name(stream.stream)}.",
         metadata={
             keys.TABLE: table_name(stream.stream),
@@ -73,17 +91,16 @@ def _asset(stream: DeadLetterStream) -> dg.AssetsDefinition:
             **code_reference(stream.declared.file, stream.declared.line),
         },
     )
-    def dead_letters(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
-        settings = warehouse.settings()
-        try:
-            landing = land(warehouse.lake(), warehouse.kafka(), settings.kafka, stream.stream, stream.topic)
-        except (Terminal, InvalidSpec) as error:  # what else is raised may go better the next time
-            raise dg.Failure(str(error), allow_retries=False) from error
-        if landing.gap:
-            context.log.warning(f"{landing.gap} letters of {stream.topic} were deleted before they were landed")
-        return dg.MaterializeResult(asset_key=stream.key, metadata=_metadata(landing))
 
-    return dead_letters
+
+def _landed(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, stream: DeadLetterStream
+) -> dg.MaterializeResult[Any]:
+    settings = warehouse.settings()
+    landing = land(warehouse.lake(), warehouse.kafka(), settings.kafka, stream.stream, stream.topic)
+    if landing.gap:
+        context.log.warning(f"{landing.gap} letters of {stream.topic} were deleted before they were landed")
+    return dg.MaterializeResult(asset_key=stream.key, metadata=_metadata(landing))
 
 
 def _metadata(landing: Landing) -> dict[str, Any]:

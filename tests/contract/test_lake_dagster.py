@@ -16,6 +16,7 @@ from assets.due import compaction_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
 from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams_leniently
 from tests.contract.lake_tables import TEN, lake_with_table, land, local_settings
@@ -108,7 +109,8 @@ def test_an_hour_waits_until_it_is_quiet_and_gets_one_run_then(
         land(table, range(number * 10, number * 10 + 10))
     fresh = evaluate(location, "compaction_sensor")
     assert fresh.run_requests == []
-    later = compaction_sensor(warehouse_routes(load_streams_leniently(tmp_path / "streams")), clock=Tomorrow())
+    fleet = load_streams_leniently(tmp_path / "streams")
+    later = compaction_sensor(warehouse_routes(fleet, plan_fleet(fleet)), clock=Tomorrow())
     asked = tick(location, later, fresh.cursor)
     (request,) = asked.run_requests
     assert (request.partition_key, request.asset_selection) == ("2026-11-01-10:00", [COMPACTED])

@@ -13,12 +13,13 @@ import dagster as dg
 import pytest
 
 from assets import keys
-from assets.compacted import compacted_asset
+from assets.compacted import compacted_assets
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import S3ObjectStore, checkpoint_prefix, newest_checkpoint, s3_client
+from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.query.answer import ask
 from keystone_platform.settings import SETTINGS_VARIABLE, Settings
 from keystone_platform.spec.loader import load_streams
@@ -118,18 +119,36 @@ def test_materialising_an_hour_compacts_it_and_checks_what_is_there(
     (tmp_path / "streams").mkdir()
     (tmp_path / "streams" / "playback.yaml").write_text(STREAM)
     (tmp_path / "settings.json").write_text(settings.model_dump_json())
-    (route,) = warehouse_routes(load_streams(tmp_path / "streams"))
+    fleet = load_streams(tmp_path / "streams")
+    compacted = compacted_assets(warehouse_routes(fleet, plan_fleet(fleet)))
     resources = {"warehouse": WarehouseResource(settings_file=str(tmp_path / "settings.json"))}
-    result = dg.materialize([compacted_asset(route)], partition_key="2026-11-01-10:00", resources=resources)
-    metadata = result.asset_materializations_for_node("compacted__playback")[0].metadata
+    result = dg.materialize(compacted, partition_key="2026-11-01-10:00", resources=resources)
+    metadata = result.asset_materializations_for_node("compacted_since_2026_01_01_00")[0].metadata
     numbers = {key: metadata[key].value for key in (keys.ROWS, keys.FILES_BEFORE, keys.FILES_AFTER, keys.DUPLICATES)}
     assert numbers == {keys.ROWS: 300, keys.FILES_BEFORE: 6, keys.FILES_AFTER: 1, keys.DUPLICATES: 0}
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks == {keys.NO_DUPLICATES: True, keys.OBJECTS_PRESENT: True}
     land(lake.load(TABLE), range(290, 310), hour=TEN)
-    again = dg.materialize([compacted_asset(route)], partition_key="2026-11-01-10:00", resources=resources)
+    again = dg.materialize(compacted, partition_key="2026-11-01-10:00", resources=resources)
     failed = [check.check_name for check in again.get_asset_check_evaluations() if not check.passed]
     assert failed == [keys.NO_DUPLICATES]
+
+
+def test_an_hour_that_can_not_be_compacted_keeps_no_other_from_it(
+    settings: Settings, lake: IcebergLake, tmp_path: Path
+) -> None:
+    land(lake.load(TABLE), range(60), files=6)
+    (tmp_path / "streams").mkdir()
+    (tmp_path / "streams" / "playback.yaml").write_text(STREAM)
+    (tmp_path / "streams" / "absent.yaml").write_text(STREAM.replace("playback", "absent"))
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    fleet = load_streams(tmp_path / "streams")
+    compacted = compacted_assets(warehouse_routes(fleet, plan_fleet(fleet)))
+    resources = {"warehouse": WarehouseResource(settings_file=str(tmp_path / "settings.json"))}
+    result = dg.materialize(compacted, partition_key="2026-11-01-10:00", resources=resources, raise_on_error=False)
+    assert not result.success
+    done = [event.asset_key for event in result.get_asset_materialization_events()]
+    assert [key.path[-1] for key in done if key] == ["playback"]
 
 
 def test_the_recipe_for_analysts_without_keystone_runs(settings: Settings, lake: IcebergLake, tmp_path: Path) -> None:

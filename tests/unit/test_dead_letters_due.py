@@ -8,6 +8,7 @@ from pathlib import Path
 from assets.dead_letters.asset import DeadLetterStream, dead_letter_streams
 from assets.dead_letters.due import IN_FLIGHT, PAUSE, Landed, choose
 from assets.due import RETRY_AFTER
+from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.spec.loader import load_streams
 
 NOW = datetime(2026, 11, 1, 12, 0, 1, tzinfo=UTC)
@@ -17,7 +18,8 @@ def streams(folder: Path, *names: str, schema: str = "schema: {n: bigint}") -> t
     for name in names:
         route = f"  - sink: {{warehouse: {{table: events.{name}}}}}\n"
         (folder / f"{name}.yaml").write_text(f"stream: {name}\nowner: team:a\n{schema}\nroutes:\n{route}")
-    return dead_letter_streams(load_streams(folder))
+    fleet = load_streams(folder)
+    return dead_letter_streams(fleet, plan_fleet(fleet))
 
 
 def asked(
