@@ -98,6 +98,8 @@ class Settings(BaseModel):
             that submits. Search routes need it, others run no Python.
         search: None where there is no search cluster; search routes are then refused.
         checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
+        slot_quotas: how many slots the routers of an owner may have, by `owner` of the streams; `*` is for each owner
+            that is not named. A start beyond it is refused; what runs already is left alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,6 +113,7 @@ class Settings(BaseModel):
     checkpoints: str = "s3://keystone/flink"
     flink_python: str | None = None
     search: SearchSettings | None = None
+    slot_quotas: dict[str, Annotated[int, Field(ge=0)]] = {}
 
     @field_validator("kafka")
     @classmethod

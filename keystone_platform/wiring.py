@@ -14,6 +14,7 @@ from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.gateways.objects import S3ObjectStore, s3_client
 from keystone_platform.gateways.search import OpenSearch
 from keystone_platform.gateways.submit import SubprocessSubmitter
+from keystone_platform.plan.slot_quota import SlotQuotas
 from keystone_platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,4 +37,5 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
         ledger=SqlLedger(settings.ledger_url),
         clock=SystemClock(),
         checkpoints=settings.checkpoints,
+        slot_quotas=SlotQuotas(settings.slot_quotas),
     )

@@ -12,6 +12,7 @@ from keystone_platform.gateways.ledger import Ledger
 from keystone_platform.gateways.objects import ObjectStore
 from keystone_platform.gateways.search import SearchCluster
 from keystone_platform.gateways.submit import Submitter
+from keystone_platform.plan.slot_quota import UNBOUNDED, SlotQuotas
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Gateways:
 
     Attributes:
         checkpoints: S3 URI below which checkpoints and savepoints go.
+        slot_quotas: how many slots each owner may have.
     """
 
     flink: FlinkGateway
@@ -31,6 +33,7 @@ class Gateways:
     ledger: Ledger
     clock: Clock
     checkpoints: str
+    slot_quotas: SlotQuotas = UNBOUNDED
 
     def checkpoint_directory(self, route: str) -> str:
         """Return the S3 URI of the route's checkpoints; Flink adds `/<job id>/chk-<n>`."""

@@ -10,8 +10,9 @@ from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goals import goal_of
 from keystone_platform.control.prepare import check_topic
 from keystone_platform.control.reconcile import held_text
+from keystone_platform.control.slots import SlotBudget
 from keystone_platform.control.sweep import RouteStatus, sweep
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, Terminal
 from keystone_platform.plan.change import Change, ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import newest_taken
@@ -69,7 +70,8 @@ def preview_blind(planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
 def preview(gateways: Gateways, planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
     """Return a preview per route; raises Transient if cluster, ledger or catalog do not answer."""
     statuses = sweep(gateways, [each.loaded.id for each in planned])
-    return [_preview(gateways, each, status) for each, status in zip(planned, statuses, strict=True)]
+    budget = SlotBudget(gateways)
+    return [_preview(gateways, each, status, budget) for each, status in zip(planned, statuses, strict=True)]
 
 
 def preview_undeclared(gateways: Gateways, declared: Collection[str]) -> list[RoutePreview]:
@@ -83,7 +85,7 @@ def preview_undeclared(gateways: Gateways, declared: Collection[str]) -> list[Ro
     ]
 
 
-def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> RoutePreview:
+def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, budget: SlotBudget) -> RoutePreview:
     unsupported = _unsupported(planned, status.state.value)
     if unsupported:
         return unsupported
@@ -106,7 +108,9 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus) -> 
     try:
         gateways.lake.check_table(plan)
         check_topic(gateways, plan)
-    except InvalidSpec as error:
+        if action.cause:
+            budget.take(plan, action, status.last)
+    except (InvalidSpec, Terminal) as error:
         return RoutePreview(status.route, state, "refused", why, plan, str(error))
     return RoutePreview(status.route, state, _word(action, change), why, plan)
 

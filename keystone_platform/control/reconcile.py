@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.prepare import prepare
+from keystone_platform.control.slots import SlotBudget
 from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
 from keystone_platform.control.strays import end_strays, find_strays
@@ -115,10 +116,8 @@ def reconcile(
     steps = _compile_upgrades(gateways, steps, progress)
     steps = [_end_strays(gateways, step, progress) for step in steps]
     ready = [_make_way(gateways, step, jobs, progress) for step in steps if not step.starts]
-    slots = gateways.flink.cluster().slots_free
-    for step in (step for step in steps if step.starts):
-        checked, slots = _take_slots(step, slots)
-        ready.append(_make_way(gateways, checked, jobs, progress))
+    budget = SlotBudget(gateways)
+    ready += [_make_way(gateways, _take_slots(step, budget), jobs, progress) for step in steps if step.starts]
     verdicts = {step.goal.route: step.verdict() for step in ready if step.launch is None}
     for verdict in launch(gateways, [step.launch for step in ready if step.launch], progress):
         step = next(step for step in ready if step.goal.route == verdict.route)
@@ -251,15 +250,12 @@ def _refuse(step: _Step, reason: str | None) -> _Step:
     return replace(step, error=Terminal(message, mend="Mend the stream's YAML."))
 
 
-def _take_slots(step: _Step, free: int) -> tuple[_Step, int]:
-    """Refuse a start that the cluster has no slots for, and return what is left for the next one."""
-    freed = step.last.plan.parallelism if step.last and step.action.act is Act.REPLACE else 0
-    needed = step.goal.plan.parallelism
-    if free + freed < needed:
-        message = f"{step.goal.route}: Flink has {free + freed} free slots for it, it needs {needed}"
-        mend = "Add TaskManagers or slots, stop a router, or lower `parallelism` in its YAML."
-        return replace(step, error=Terminal(message, mend=mend)), free
-    return step, free + freed - needed
+def _take_slots(step: _Step, budget: SlotBudget) -> _Step:
+    try:
+        budget.take(step.goal.plan, step.action, step.last)
+    except Terminal as error:
+        return replace(step, error=error)
+    return step
 
 
 def _make_way(gateways: Gateways, step: _Step, jobs: Mapping[str, Job], progress: Progress) -> _Step:

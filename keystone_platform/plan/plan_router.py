@@ -87,6 +87,7 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
     return RouterPlan(
         route=route_id(stream, route),
         stream=stream.stream,
+        owner=stream.owner,
         source=Source(
             topic=stream.topic_name,
             columns=columns,

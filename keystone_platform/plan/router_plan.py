@@ -130,6 +130,7 @@ class RouterPlan(PlanPart):
 
     Attributes:
         route: identity, `<stream>.<route name>`.
+        owner: who answers for it, as the stream's YAML says; its slots count against that owner's quota.
         columns: the sink's columns beside the metadata columns; empty when the source is raw.
         dead_letter_topic: where events go that can't be decoded.
         parallelism: subtasks of each operator.
@@ -139,6 +140,7 @@ class RouterPlan(PlanPart):
     version: Annotated[Literal[1], Cost.RESTART] = 1
     route: Annotated[str, Cost.NEW]
     stream: Annotated[str, Cost.NEW]
+    owner: Annotated[str, Cost.NOTHING] = ""
     source: Annotated[Source, Cost.NEW]
     filter: Annotated[Filter | None, Cost.RESTART] = None
     columns: Annotated[tuple[OutputColumn, ...], Cost.RESTART] = ()
@@ -151,10 +153,11 @@ class RouterPlan(PlanPart):
     def digest(self) -> str:
         """SHA-256 of what the router does, as 64 hex digits: two plans are the same router iff it is equal.
 
-        Fields whose cost is NOTHING are not part of it: a filter's spelling and its rendering for DuckDB change
-        nothing that runs.
+        Fields whose cost is NOTHING are not part of it: the owner, a filter's spelling and its rendering for DuckDB
+        change nothing that runs.
         """
-        unspelled: IncEx = {"filter": _WITHOUT_COST, "columns": {"__all__": {"expression": _WITHOUT_COST}}}
+        columns: IncEx = {"__all__": {"expression": _WITHOUT_COST}}
+        unspelled: IncEx = {"owner": True, "filter": _WITHOUT_COST, "columns": columns}
         document = self.model_dump_json(exclude_none=True, exclude=unspelled)
         return hashlib.sha256(document.encode()).hexdigest()
 

@@ -20,6 +20,7 @@ from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job, JobState
 from keystone_platform.plan.recovery import NextOffsets
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
+from keystone_platform.plan.slot_quota import UNBOUNDED, SlotQuotas
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 from keystone_platform.spec.types import Field, Scalar
 
@@ -293,6 +294,7 @@ class World:
     lake: FakeLake
     search: FakeSearch
     ledger: SqlLedger
+    slot_quotas: SlotQuotas = UNBOUNDED
 
     @property
     def gateways(self) -> Gateways:
@@ -306,6 +308,7 @@ class World:
             self.ledger,
             self.clock,
             CHECKPOINTS,
+            self.slot_quotas,
         )
 
 

@@ -13,6 +13,7 @@ from keystone_platform.control.rollback import roll_back
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.observation import JobState
+from keystone_platform.plan.slot_quota import SlotQuotas
 from tests.control.fakes import World, make_world
 from tests.e2e.platform import stream_yaml
 
@@ -52,6 +53,16 @@ def test_says_new_then_nothing_then_what_differs(world: World, folder: Path) -> 
     assert "n > 1" in changed.why
     (folder / "one.yaml").write_text(stream_yaml("one").replace("    select", "    parallelism: 2\n    select"))
     assert only(world, folder).change == "rescale"
+
+
+def test_says_that_there_is_no_room(world: World, folder: Path) -> None:
+    world.slot_quotas = SlotQuotas({"*": 1})
+    deploy(world, folder)
+    (folder / "one.yaml").write_text(stream_yaml("one").replace("    select", "    parallelism: 2\n    select"))
+    grown = only(world, folder)
+    assert (grown.change, "may have 1 slots" in grown.error) == ("refused", True)
+    world.slot_quotas, world.flink.slots = SlotQuotas(), 1
+    assert "Flink has 1 free slots for it, it needs 2" in only(world, folder).error
 
 
 def test_says_what_suspending_a_route_does(world: World, folder: Path) -> None:
