@@ -56,6 +56,9 @@ JAVA_OPTIONS = " ".join(
 )
 """What Flink 2.3 needs on Java 17 (the list of its own conf/config.yaml); a config.yaml of ours must repeat it."""
 
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For a JVM that plans a few routers and ends: without the optimising compiler it takes half the CPU (5.4 s of 9.9 s)."""
+
 _MEND_JARS = f"Run `make setup`, or name the folder of the jars in {JARS_VARIABLE}."
 
 _LOG4J = """\
@@ -197,7 +200,7 @@ def flink_client_environment(settings: Settings, env: Mapping[str, str]) -> dict
         Terminal: the wheel or the jars are missing.
     """
     configuration: dict[str, object] = {
-        "env.java.opts.all": JAVA_OPTIONS,
+        "env.java.opts.all": f"{JAVA_OPTIONS} {SHORT_LIVED}",
         "python.client.executable": sys.executable,
         "python.executable": sys.executable,
         "classloader.check-leaked-classloader": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from flink_jobs import sql
 from keystone_platform.audit.decode import Decoder
+from keystone_platform.gateways.flink_home import SHORT_LIVED
 from keystone_platform.spec.filters import Expr, duckdb_sql, flink_sql
 from keystone_platform.spec.types import Scalar, Struct
 
@@ -75,6 +77,7 @@ class Flink:
             text=True,
             check=False,
             timeout=500,
+            env={**os.environ, "JVM_ARGS": SHORT_LIVED},
         )
         assert ran.returncode == 0, "\n".join(re.findall("^Caused by.*|^: .*", ran.stderr, re.MULTILINE)) or ran.stderr
         found: list[Answer] = json.loads(ran.stdout.splitlines()[-1])

@@ -12,6 +12,7 @@ import pytest
 
 from keystone_platform.gateways.flink_home import (
     JAVA_OPTIONS,
+    SHORT_LIVED,
     assemble_flink_home,
     jars_folder,
     wheel_folder,
@@ -63,7 +64,9 @@ os.write(1, json.dumps(ids).encode())
 def operators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str | None, int]]]:
     """Id and parallelism of each operator of each plan, all from one JVM."""
     folder = tmp_path_factory.mktemp("flink")
-    environment = assemble_flink_home(folder, jars_folder(os.environ), {"env.java.opts.all": JAVA_OPTIONS})
+    environment = assemble_flink_home(
+        folder, jars_folder(os.environ), {"env.java.opts.all": f"{JAVA_OPTIONS} {SHORT_LIVED}"}
+    )
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env={**os.environ, **environment, "FLINK_HOME": str(wheel_folder())},
