@@ -26,6 +26,9 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
 
     Opens the ledger's database; everything else is reached at the first call. Dagster hands in the S3 client of its own
     resource.
+
+    Raises:
+        Transient: the ledger's database does not answer, or its file is gone.
     """
     return Gateways(
         flink=FlinkRest(settings.flink_rest),
@@ -34,7 +37,7 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
         lake=IcebergLake(settings),
         search=OpenSearch(settings.search),
         objects=S3ObjectStore(client or s3_client(settings.s3)),
-        ledger=SqlLedger(settings.ledger_url),
+        ledger=SqlLedger(settings.ledger_url, create=False),
         clock=SystemClock(),
         checkpoints=settings.checkpoints,
         slot_quotas=SlotQuotas(settings.slot_quotas),

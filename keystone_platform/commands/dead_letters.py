@@ -118,7 +118,9 @@ def replay(
     loaded = _stream(stream)
     selection = _selection(loaded.spec, route, reason, since, None)
     settings = load_settings()
-    deployed = replayable(SqlLedger(settings.ledger_url), loaded, [selection.route] if selection.route else [])
+    deployed = replayable(
+        SqlLedger(settings.ledger_url, create=False), loaded, [selection.route] if selection.route else []
+    )
     replays = Replay(
         kafka=settings.kafka,
         gateway=ConfluentKafka(settings.kafka),

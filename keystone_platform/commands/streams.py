@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keystone_platform.control.fleet import Pace
     from keystone_platform.control.goals import Wanted
     from keystone_platform.control.preview import RoutePreview
-    from keystone_platform.control.reconcile import Progress
+    from keystone_platform.control.reconcile import Progress, Refresh
     from keystone_platform.control.selection import Selection
     from keystone_platform.plan.decide import Request
     from keystone_platform.settings import Settings
@@ -151,7 +151,8 @@ def apply(
     if prune and not selection.takes_all:
         message = "--prune looks at the whole fleet"
         raise InvalidSpec(message, mend="Leave out the selection, or stop routes by name: keystone stop ROUTE.")
-    _reconcile(wanted(_folder(streams), selection), Request.CONVERGE, _pace(batch, max_failures), as_json, prune=prune)
+    folder, pace = _folder(streams), _pace(batch, max_failures)
+    _reconcile(wanted(folder, selection), Request.CONVERGE, pace, as_json, folder=folder, prune=prune)
 
 
 def stop(
@@ -174,7 +175,7 @@ def stop(
     from keystone_platform.plan.decide import Request
     from keystone_platform.spec.loader import load_streams_leniently
 
-    ledger = SqlLedger(load_settings().ledger_url)
+    ledger = SqlLedger(load_settings().ledger_url, create=False)
     fleet = load_streams_leniently(_folder(streams)) if owner else None
     goals = deployed(ledger, _selection(routes, owner, stream), fleet)
     _reconcile(Wanted(goals), Request.STOP, _pace(batch, max_failures), as_json)
@@ -201,7 +202,8 @@ def restart(
     if selection.takes_all:
         message = "no route is named"
         raise InvalidSpec(message, mend="Name routes; '*' takes all.")
-    _reconcile(wanted(_folder(streams), selection), Request.RESTART, _pace(batch, max_failures), as_json)
+    folder, pace = _folder(streams), _pace(batch, max_failures)
+    _reconcile(wanted(folder, selection), Request.RESTART, pace, as_json, folder=folder)
 
 
 def rollback(
@@ -244,9 +246,12 @@ def _pace(batch: int | None, max_failures: int | None) -> Pace:
     return Pace(batch, max_failures)
 
 
-def _reconcile(wanted: Wanted, request: Request, pace: Pace, as_json: bool, *, prune: bool = False) -> None:
+def _reconcile(
+    wanted: Wanted, request: Request, pace: Pace, as_json: bool, *, folder: Path | None = None, prune: bool = False
+) -> None:
+    """Reconcile and tell; `folder` is where the goals are declared, None where they are not."""
     from keystone_platform.control.fleet import reconcile_fleet
-    from keystone_platform.control.goals import undeclared
+    from keystone_platform.control.goals import redeclared, undeclared
     from keystone_platform.plan.decide import Act, Request
     from keystone_platform.wiring import connect
 
@@ -254,7 +259,8 @@ def _reconcile(wanted: Wanted, request: Request, pace: Pace, as_json: bool, *, p
     settings = load_settings()
     gateways = connect(settings)
     told: Progress = lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")  # noqa: E731
-    verdicts = reconcile_fleet(gateways, wanted.goals, request, pace, told)
+    refresh: Refresh = lambda goals: redeclared(folder, goals) if folder else goals  # noqa: E731
+    verdicts = reconcile_fleet(gateways, wanted.goals, request, pace, told, refresh)
     if prune:
         left = undeclared(gateways, {goal.route for goal in wanted.goals} | wanted.refused)
         verdicts += reconcile_fleet(gateways, left, Request.STOP, pace, told)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keystone_platform.control.gateways import Gateways
-from keystone_platform.control.reconcile import Goal, Progress, Verdict, reconcile
+from keystone_platform.control.reconcile import Goal, Progress, Refresh, Verdict, reconcile
 from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.plan.decide import Act, Action, Request
 
@@ -42,6 +42,7 @@ def reconcile_fleet(
     request: Request,
     pace: Pace = Pace(),
     progress: Progress = lambda _route, _doing: None,
+    refresh: Refresh = lambda goals: goals,
 ) -> tuple[Verdict, ...]:
     """Reconcile the goals batch by batch and return a verdict each, in their order.
 
@@ -60,7 +61,7 @@ def reconcile_fleet(
         if len(batches) > 1:
             progress(f"batch {number} of {len(batches)}", f"{len(batch)} routes, {failures} failed so far")
         try:
-            done += reconcile(gateways, batch, request, progress)
+            done += reconcile(gateways, batch, request, progress, refresh)
         except KeystoneError as error:
             if not done:
                 raise

@@ -53,6 +53,14 @@ def wanted(folder: Path, selection: Sequence[str] | Selection) -> Wanted:
     )
 
 
+def redeclared(folder: Path, goals: Sequence[Goal]) -> tuple[Goal, ...]:
+    """Return the goals as the files declare them now; one that they declare no more, or wrongly, stays as it is."""
+    wished = {goal.route for goal in goals}
+    planned = (plan_loaded(route) for route in load_streams_leniently(folder).routes if route.id in wished)
+    now = {each.loaded.id: goal_of(each.plan, each.loaded) for each in planned if each.plan}
+    return tuple(now.get(goal.route, goal) for goal in goals)
+
+
 def goal_of(plan: RouterPlan, declared: LoadedRoute) -> Goal:
     """Return the goal of a route that is declared and planned."""
     route = declared.route

@@ -15,7 +15,7 @@ from keystone_platform.plan.dead_letter_share import Counts, Share, Window, adva
 from keystone_platform.plan.deployment import Cause, Deployment
 from keystone_platform.plan.gate import Gate, ask, has_given_up
 from keystone_platform.plan.healing import MAX_ATTEMPTS, Incident, attempt, track
-from keystone_platform.plan.lifecycle import Lifecycle
+from keystone_platform.plan.lifecycle import ACT_TIMEOUT, Lifecycle
 from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
 
 GRACE = timedelta(minutes=2)
@@ -96,7 +96,7 @@ def assess(
     declared: Mapping[str, str] = MappingProxyType({}),
     restarts: Mapping[str, Restarts] = MappingProxyType({}),
 ) -> tuple[Assessment, ...]:
-    """Assess each route that was ever deployed.
+    """Assess each route that was ever deployed, or has a job that runs.
 
     Args:
         statuses: of one sweep.
@@ -122,7 +122,7 @@ def assess(
             _restart_window(status, memories.get(status.route), restarts.get(status.route)),
         )
         for status in statuses
-        if status.last is not None
+        if status.last is not None or status.strays
     )
 
 
@@ -159,14 +159,16 @@ def _assess(
 ) -> Assessment:
     epoch = status.last.epoch if status.last else 0
     since = memory.since if memory and memory.state is status.state else now
-    incident = track(memory.incident if memory else None, status.state, epoch, now - since)
+    open_incident, replaced = memory.incident if memory else None, _is_being_replaced(status, now)
+    incident = open_incident if replaced else track(open_incident, status.state, epoch, now - since)
     gate = memory.gate if memory else None
     asked = ask(gate, epoch, now) if failure and not busy else None
     taken_back = bool(failure) and (asked is not None or not has_given_up(gate, epoch))
-    due = None if busy or taken_back else attempt(incident, status.state, now)
+    due = None if busy or taken_back or replaced else attempt(incident, status.state, now)
     share = share_of(window) if window and status.state is Lifecycle.RUNNING else None
     dying = share is not None and exceeds(share, limit)
-    report = _dying(status.route, limit) if dying else _report(status, due or incident, now - since, restarts)
+    report = None if replaced else _report(status, due or incident, now - since, restarts)
+    report = _dying(status.route, limit) if dying else report
     if taken_back:
         report = Report(passed=False, given_up=False, text=f"{failure}: going back to the plan before")
     elif status.strays:
@@ -198,6 +200,12 @@ _HELD = Report(
     given_up=False,
     text="it runs, by an earlier plan: what is declared was rolled back and is not tried again until the YAML changes",
 )
+
+
+def _is_being_replaced(status: RouteStatus, now: datetime) -> bool:
+    """Whether whoever ended it is about to start its successor; after a while he counts as dead."""
+    ended = status.last.ended_at if status.last else None
+    return status.state is Lifecycle.REPLACING and ended is not None and now - ended < ACT_TIMEOUT
 
 
 def _is_held(last: Deployment, declared: str | None) -> bool:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.prepare import prepare
-from keystone_platform.control.slots import SlotBudget
+from keystone_platform.control.slots import SlotBudget, wait_for_slots
 from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
 from keystone_platform.control.strays import end_strays, find_strays
-from keystone_platform.errors import KeystoneError, Terminal
+from keystone_platform.errors import Conflict, KeystoneError, Terminal
 from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, newest_taken
@@ -29,7 +30,6 @@ from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
 
 Progress = Callable[[str, str], None]
 """Is told (route, what is being done now)."""
-
 
 PATIENCE = ACT_TIMEOUT + timedelta(seconds=30)
 """How long to wait for somebody else who acts on the same route: until he has ended or counts as dead."""
@@ -68,6 +68,10 @@ class Goal:
         return Request.SUSPEND if self.suspended and starts else request
 
 
+Refresh = Callable[[Sequence[Goal]], Sequence[Goal]]
+"""Returns the goals as they are declared now, in the same order."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How reconciling one route ended.
@@ -103,26 +107,55 @@ def reconcile(
     goals: Sequence[Goal],
     request: Request = Request.CONVERGE,
     progress: Progress = lambda _route, _doing: None,
+    refresh: Refresh = lambda goals: goals,
 ) -> tuple[Verdict, ...]:
     """Bring the routes to what is asked for and return a verdict each, in the goals' order.
 
     What goes wrong with one route never touches another. Blocks until each started router runs with all its subtasks,
-    or has failed to: about 20 s for one router on the embedded stack.
+    or has failed to: about 20 s for one router on the embedded stack. Of several who reconcile a route at once one
+    acts; the others wait for him and look again, with what `refresh` says is declared then.
 
     Raises:
         Transient: the cluster or the ledger does not answer, so nothing was observed and nothing was done.
     """
-    steps, jobs = _observe(gateways, goals, request, progress)
+    deadline = gateways.clock.now() + PATIENCE
+    verdicts = {verdict.route: verdict for verdict in _reconcile(gateways, goals, request, progress, refresh)}
+    while gateways.clock.now() < deadline and (lost := _overtaken(gateways, goals, request, verdicts)):
+        for goal in lost:
+            progress(goal.route, "somebody else was first: looking again")
+        again = _reconcile(gateways, refresh(lost), request, progress, refresh)
+        verdicts |= {verdict.route: verdict for verdict in again}
+    return tuple(verdicts[goal.route] for goal in goals)
+
+
+def _overtaken(
+    gateways: Gateways, goals: Sequence[Goal], request: Request, verdicts: Mapping[str, Verdict]
+) -> list[Goal]:
+    """Return the goals that somebody else acted on first, but for what he meant to stop."""
+    lost = [goal for goal in goals if isinstance(verdicts[goal.route].error, Conflict)]
+    if not lost or request not in (Request.CONVERGE, Request.STOP):
+        return []
+    latest = gateways.ledger.latest()
+    return [goal for goal in lost if latest[goal.route].end not in (End.STOPPED, End.PAUSED)]
+
+
+def _reconcile(
+    gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress, refresh: Refresh
+) -> list[Verdict]:
+    steps, jobs = _observe(gateways, goals, request, progress, refresh)
     steps = _compile_upgrades(gateways, steps, progress)
     steps = [_end_strays(gateways, step, progress) for step in steps]
     ready = [_make_way(gateways, step, jobs, progress) for step in steps if not step.starts]
+    down = [step for step in steps if step.starts and step.action.cause is Cause.REDEPLOY]
+    wanted = sum(step.goal.plan.parallelism for step in down)
+    wait_for_slots(gateways, wanted, partial(progress, ", ".join(step.goal.route for step in down)))
     budget = SlotBudget(gateways)
     ready += [_make_way(gateways, _take_slots(step, budget), jobs, progress) for step in steps if step.starts]
     verdicts = {step.goal.route: step.verdict() for step in ready if step.launch is None}
     for verdict in launch(gateways, [step.launch for step in ready if step.launch], progress):
         step = next(step for step in ready if step.goal.route == verdict.route)
         verdicts[verdict.route] = replace(step.verdict(), deployment=verdict.deployment, error=verdict.error)
-    return tuple(verdicts[goal.route] for goal in goals)
+    return list(verdicts.values())
 
 
 @dataclass(frozen=True)
@@ -147,7 +180,7 @@ class _Step:
 
 
 def _observe(
-    gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress
+    gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress, refresh: Refresh
 ) -> tuple[list[_Step], dict[str, Job]]:
     """Observe and decide; as long as somebody else acts on one of the routes, wait and look again."""
     deadline = gateways.clock.now() + PATIENCE
@@ -158,6 +191,9 @@ def _observe(
         steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
         waiting = [step for step in steps if step.action.act is Act.WAIT]
         if not waiting or gateways.clock.now() >= deadline:
+            if told:  # what is declared may have changed meanwhile, and what he deployed may be newer than this goal
+                goals = refresh(goals)
+                steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
             strays = find_strays(gateways, jobs.values(), latest, {goal.route for goal in goals})
             mine = {step.goal.route: tuple(each for each in strays if each.route == step.goal.route) for step in steps}
             return [replace(step, strays=mine[step.goal.route]) for step in steps], jobs

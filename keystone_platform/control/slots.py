@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import Terminal
 from keystone_platform.plan.decide import Act, Action
 from keystone_platform.plan.deployment import Cause, Deployment
 from keystone_platform.plan.router_plan import RouterPlan
+
+SLOTS_PATIENCE_S = 30.0
+"""How long to wait for slots: a TaskManager whose JobManager was started anew has its own back within seconds."""
+
+_LOOK_AGAIN_S = 2.0
 
 
 class SlotBudget:
@@ -37,3 +44,20 @@ class SlotBudget:
             raise Terminal(message, mend=mend)
         self._free += freed - plan.parallelism
         self._running[plan.route] = plan
+
+
+def wait_for_slots(gateways: Gateways, wanted: int, tell: Callable[[str], None]) -> None:
+    """Wait a while as long as fewer slots are free than wanted.
+
+    Args:
+        gateways: the cluster is asked.
+        wanted: slots of routers that ran a while ago, so that the cluster had them.
+        tell: is told that it is waited for.
+    """
+    deadline = gateways.clock.now().timestamp() + SLOTS_PATIENCE_S
+    told = False
+    while (free := gateways.flink.cluster().slots_free) < wanted and gateways.clock.now().timestamp() < deadline:
+        if not told:
+            tell(f"waiting for slots: {free} of {wanted} are free")
+        told = True
+        gateways.clock.sleep(_LOOK_AGAIN_S)

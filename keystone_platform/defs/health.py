@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 from pydantic import TypeAdapter, ValidationError
 
 from keystone_platform.control.crash_loops import find_restarts
@@ -24,6 +25,11 @@ from keystone_platform.errors import KeystoneError
 
 INTERVAL_S = 10
 """Seconds between two sweeps."""
+
+RUN_AT_MOST = timedelta(minutes=10)
+"""A run that takes longer counts as dead: Dagster does not see it when a run dies together with its code server."""
+
+RUN_AT_MOST_PER_ROUTE = timedelta(seconds=5)
 
 PAUSE_AGAIN = timedelta(minutes=5)
 """A pause that failed is asked for again after so long."""
@@ -62,12 +68,12 @@ def health_sensor(
     )
     def router_health(context: dg.SensorEvaluationContext, keystone: KeystoneResource) -> dg.SensorResult:
         memories = _memories(context)
-        gateways = keystone.gateways()
-        now = gateways.clock.now()
         try:
+            gateways = keystone.gateways()
             statuses = sweep(gateways, routes)
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+        now = gateways.clock.now()
         counts = count_dead_letters(gateways, statuses, memories)
         restarts = find_restarts(gateways, statuses, memories)
         failures = failed_gates(statuses, memories, restarts, now)
@@ -119,9 +125,15 @@ def _redeploys(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
             run_key=hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest(),
             job_name=keys.REDEPLOY_JOB,
             asset_selection=[keys.router_key(item.status.route) for item in due],
-            tags={keys.HEALING_TAG: "true"},
+            tags=_tags(len(due)),
         )
     ]
+
+
+def _tags(routes: int) -> dict[str, str]:
+    """Return the tags of a run for so many routes; one that died unseen must not keep them from being asked for."""
+    longest = RUN_AT_MOST + RUN_AT_MOST_PER_ROUTE * routes
+    return {keys.HEALING_TAG: "true", MAX_RUNTIME_SECONDS_TAG: str(int(longest.total_seconds()))}
 
 
 def _pauses(assessments: Sequence[Assessment], now: datetime) -> list[dg.RunRequest]:
@@ -132,7 +144,7 @@ def _pauses(assessments: Sequence[Assessment], now: datetime) -> list[dg.RunRequ
             run_key=f"pause/{item.status.route}/{item.status.last.epoch}/{span}",
             job_name=keys.PAUSE_JOB,
             run_config=pause_config(item.status.route, item.status.last.epoch, item.pause),
-            tags={keys.HEALING_TAG: "true", keys.ROUTE_TAG: item.status.route},
+            tags=_tags(1) | {keys.ROUTE_TAG: item.status.route},
         )
         for item in assessments
         if item.pause and item.status.last
@@ -146,7 +158,7 @@ def _rollbacks(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
             run_key=f"rollback/{item.status.route}/{item.status.last.epoch}/{item.memory.gate.asked}",
             job_name=keys.ROLLBACK_JOB,
             run_config=rollback_config(item.status.route, item.status.last.epoch, item.rollback),
-            tags={keys.HEALING_TAG: "true", keys.ROUTE_TAG: item.status.route},
+            tags=_tags(1) | {keys.ROUTE_TAG: item.status.route},
         )
         for item in assessments
         if item.rollback and item.status.last and item.memory.gate

@@ -5,13 +5,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from keystone_platform.control.fleet import Pace, reconcile_fleet
-from keystone_platform.control.goals import deployed, undeclared
+from keystone_platform.control.goals import deployed, redeclared, undeclared
 from keystone_platform.control.reconcile import Goal, Progress, Verdict, reconcile
 from keystone_platform.control.rollback import roll_back
 from keystone_platform.control.selection import Candidate, Selection
@@ -156,7 +157,8 @@ def _job(name: str, description: str, request: Request, planned: PlannedFleet) -
         stops = request is Request.STOP  # what was deployed can be stopped, whatever is declared by now
         goals = deployed(gateways.ledger, selection, planned.fleet) if stops else _goals(planned, selection)
         pace = Pace(config.batch, config.max_failures)
-        _end(context, reconcile_fleet(gateways, goals, request, pace, _telling(context)))
+        refresh = (lambda same: same) if stops else partial(redeclared, streams_folder(os.environ))
+        _end(context, reconcile_fleet(gateways, goals, request, pace, _telling(context), refresh))
 
     @dg.job(name=name, description=description)
     def job() -> None:

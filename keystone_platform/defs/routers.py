@@ -2,11 +2,14 @@
 
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
+from keystone_platform.control.goals import redeclared
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.defs import keys
@@ -17,6 +20,7 @@ from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.lifecycle import Lifecycle
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
+from keystone_platform.settings import streams_folder
 from keystone_platform.spec.fleet import LoadedRoute
 
 
@@ -49,7 +53,10 @@ def materialise(
     """
     flink = keystone.settings().flink_rest
     verdicts = reconcile(
-        keystone.gateways(), goals, progress=lambda route, doing: context.log.info(f"{route}: {doing}")
+        keystone.gateways(),
+        goals,
+        progress=lambda route, doing: context.log.info(f"{route}: {doing}"),
+        refresh=partial(redeclared, streams_folder(os.environ)),
     )
     for verdict in verdicts:
         context.log.log("INFO" if verdict.ok else "ERROR", f"{verdict.route}: {verdict.message}")

@@ -146,9 +146,13 @@ class FlinkRest:
         except httpx.HTTPError as error:
             message = f"Flink at {self._url} does not answer ({type(error).__name__})"
             raise Transient(message, mend="Is the JobManager up? `keystone status` tells.") from error
-        if response.is_success:
+        if not response.is_success:
+            raise self._refusal(method, path, response)
+        try:
             return response.json() if response.content else None
-        raise self._refusal(method, path, response)
+        except ValueError as error:  # something between us and Flink, a login page say
+            message = f"Flink at {self._url} answers {method} {path} with no JSON: {response.text[:200]}"
+            raise Transient(message, mend="Is that the JobManager's address?") from error
 
     def _refusal(self, method: str, path: str, response: httpx.Response) -> KeystoneError:
         message = f"Flink refused {method} {path}: {response.status_code} {_error_text(response)}"

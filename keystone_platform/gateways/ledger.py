@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -49,7 +50,10 @@ class Ledger(Protocol):
         ...
 
     def intend_stop(self, deployment: Deployment, *, now: datetime) -> Deployment:
-        """Record that a stop begins. Beginning it again is allowed: the one before may have died."""
+        """Record that a stop begins; raises Conflict when it has ended, or another began since `deployment` was read.
+
+        One that was begun before that may be begun again: who began it may have died.
+        """
         ...
 
     def record_end(
@@ -87,15 +91,27 @@ _DEPLOYMENTS = sa.Table(
     sa.Column("note", sa.Text, nullable=False, server_default=""),
 )
 
-_LOCK_TIMEOUT_S = 30
+_LOCK_TIMEOUT_S = 10
+"""For transactions that take milliseconds; a tick of the health sensor has to end while the database is locked."""
 
 _IDS_PER_QUERY = 500
 
 
 class SqlLedger:
-    """The ledger in a SQL database; makes its tables when they are missing."""
+    """The ledger in a SQL database; makes its tables when they are missing.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of the database, as SQLAlchemy takes it.
+        create: whether a SQLite file that is not there is made. A new ledger knows none of the jobs that run, so one
+            whose file was moved away must not come about by a mere look.
+    """
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        file = sa.make_url(url).database if url.startswith("sqlite") else None
+        if file and not create and not Path(file).is_file():
+            message = f"the ledger is gone: there is no file {file}"
+            mend = "Put it back. `keystone up` makes a new one, which knows none of the routers that run."
+            raise Transient(message, mend=mend)
         options = {"timeout": _LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
         self._engine = sa.create_engine(url, connect_args=options, pool_pre_ping=True)
         self._create_tables()
@@ -157,7 +173,9 @@ class SqlLedger:
         return self._update(deployment, values, known.is_(None) | (known == outcome.value))
 
     def intend_stop(self, deployment: Deployment, *, now: datetime) -> Deployment:
-        return self._update(deployment, {"stop_intended_at": now}, _DEPLOYMENTS.c.end.is_(None))
+        begun, seen = _DEPLOYMENTS.c.stop_intended_at, deployment.stop_intended_at
+        unchanged = begun.is_(None) if seen is None else begun == seen
+        return self._update(deployment, {"stop_intended_at": now}, _DEPLOYMENTS.c.end.is_(None) & unchanged)
 
     def record_end(
         self, deployment: Deployment, end: End, *, savepoint: str | None = None, note: str = "", now: datetime

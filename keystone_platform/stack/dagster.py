@@ -105,6 +105,7 @@ def _instance(home: Home) -> dict[str, object]:
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},  # no sign-up window over the first page
         "concurrency": {"runs": {"max_concurrent_runs": 4}, "pools": {"granularity": "run", "default_limit": 2}},
+        "run_queue": {"dequeue_interval_seconds": 2},  # of the 30 s in which a failed router is to run again
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "poll_interval_seconds": 20},
         "sensors": {"use_threads": True, "num_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},

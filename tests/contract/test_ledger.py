@@ -116,6 +116,23 @@ def test_an_outcome_and_an_end_are_written_once(url: str) -> None:
         ledger.intend_stop(ended, now=NOW)
 
 
+def test_of_two_who_stop_a_router_at_once_one_is_told_and_one_that_died_is_succeeded(url: str) -> None:
+    ledger = SqlLedger(url)
+    taken = ledger.record_outcome(intend(ledger), Outcome.SUBMITTED, now=NOW)
+    begun = ledger.intend_stop(taken, now=NOW)
+    with pytest.raises(Conflict):
+        ledger.intend_stop(taken, now=NOW)
+    assert ledger.intend_stop(begun, now=NOW + timedelta(minutes=5)).stop_intended_at == NOW + timedelta(minutes=5)
+
+
+def test_a_ledger_whose_file_is_gone_is_not_made_anew_by_a_look(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with pytest.raises(Transient, match=r"gone: there is no file .*ledger\.db"):
+        SqlLedger(url, create=False)
+    intent = intend(SqlLedger(url))
+    assert SqlLedger(url, create=False).latest() == {PLAN.route: intent}
+
+
 def test_of_many_who_intend_the_same_epoch_at_once_exactly_one_wins(url: str) -> None:
     SqlLedger(url)
     start, won, lost = threading.Barrier(8), [], []

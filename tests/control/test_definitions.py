@@ -12,6 +12,7 @@ from keystone_platform.control.gateways import Gateways
 from keystone_platform.definitions import definitions_of
 from keystone_platform.defs import keys
 from keystone_platform.defs.resource import KeystoneResource
+from keystone_platform.errors import Transient
 from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.plan.healing import FIRST_BACKOFF
 from keystone_platform.plan.observation import JobState
@@ -166,11 +167,11 @@ def test_a_job_over_an_unknown_route_fails_and_names_the_known_ones(defs: dg.Def
 class Sensor:
     """Ticks the health sensor, with its cursor, on one instance."""
 
-    def __init__(self, defs: dg.Definitions, resource: KeystoneResource) -> None:
+    def __init__(self, defs: dg.Definitions, resource: KeystoneResource, cursor: str | None = None) -> None:
         self._sensor = defs.get_sensor_def("router_health")
         self._defs, self._resource = defs, resource
         self._instance = dg.DagsterInstance.ephemeral()
-        self._cursor: str | None = None
+        self._cursor = cursor
 
     def tick(self) -> dg.SensorResult:
         context = dg.build_sensor_context(
@@ -194,6 +195,7 @@ def test_the_sensor_asks_for_one_run_for_all_that_is_down_and_waits_before_it_as
     world.flink.forget()
     (request,) = sensor.tick().run_requests or []
     assert set(request.asset_selection or ()) == {keys.router_key(route) for route in ROUTES}
+    assert float(request.tags["dagster/max_runtime"]) > 0, "a run that died unseen would bar the route for good"
     assert not sensor.tick().run_requests
     world.clock.time += FIRST_BACKOFF + timedelta(seconds=1)
     (again,) = sensor.tick().run_requests or []
@@ -247,4 +249,20 @@ def test_the_sensor_skips_and_keeps_its_cursor_while_flink_does_not_answer(
     world.flink.reachable = False
     result = sensor.tick()
     assert "does not answer" in str(result.skip_reason)
+    assert result.cursor == before
+
+
+def test_the_sensor_skips_and_says_so_while_the_ledger_cannot_be_opened(
+    defs: dg.Definitions, resource: KeystoneResource, world: World
+) -> None:
+    class NoLedger(KeystoneResource):
+        def gateways(self) -> Gateways:
+            message = "the ledger is gone"
+            raise Transient(message)
+
+    materialise(defs, "one.warehouse")
+    sensor = Sensor(defs, resource)
+    before = sensor.tick().cursor
+    result = Sensor(defs, NoLedger(), before).tick()
+    assert "the ledger is gone" in str(result.skip_reason)
     assert result.cursor == before

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from keystone_platform.control.health import GRACE, HEARTBEAT, Assessment, Memory, assess
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.plan.deployment import Cause, Deployment, Outcome
 from keystone_platform.plan.healing import FIRST_BACKOFF, MAX_ATTEMPTS, SETTLED
-from keystone_platform.plan.lifecycle import Lifecycle
+from keystone_platform.plan.lifecycle import ACT_TIMEOUT, Lifecycle
 from tests.control.fakes import FakeClock, a_plan
 
 ROUTE = "playback.warehouse"
@@ -21,12 +22,14 @@ class Watch:
         self.clock = FakeClock()
         self.memories: dict[str, Memory] = {}
         self.epoch = 1
+        self.ended_at: datetime | None = None
 
     def tick(self, state: Lifecycle, *, after: timedelta = timedelta(seconds=10), busy: bool = False) -> Assessment:
         self.clock.time += after
         last = Deployment(
             ROUTE, self.epoch, "j", a_plan(), Cause.DEPLOY, None, self.clock.now(), outcome=Outcome.SUBMITTED
         )
+        last = replace(last, ended_at=self.ended_at)
         status = RouteStatus(ROUTE, state, last, None)
         (item,) = assess([status], self.memories, frozenset({ROUTE}) if busy else frozenset(), self.clock.now())
         self.memories = {ROUTE: item.memory}
@@ -56,6 +59,15 @@ def test_does_not_ask_while_a_run_is_at_it() -> None:
     watch = Watch()
     assert watch.tick(Lifecycle.GONE, busy=True).attempt is None
     assert watch.tick(Lifecycle.GONE).attempt
+
+
+def test_leaves_a_router_that_is_being_replaced_to_who_does_it_until_he_counts_as_dead() -> None:
+    watch = Watch()
+    watch.tick(Lifecycle.RUNNING)
+    watch.ended_at = watch.clock.now()
+    replaced = watch.tick(Lifecycle.REPLACING)
+    assert (replaced.attempt, replaced.report, replaced.memory.incident) == (None, None, None)
+    assert watch.tick(Lifecycle.REPLACING, after=ACT_TIMEOUT).attempt
 
 
 def test_gives_up_loudly_when_all_attempts_are_used() -> None:

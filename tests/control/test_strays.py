@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from keystone_platform.control.health import assess
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.sweep import sweep
 from keystone_platform.errors import Terminal
@@ -111,6 +112,11 @@ def test_a_new_ledger_starts_nothing_beside_the_jobs_of_the_one_that_was_lost(wo
     (verdict,) = reconcile(replace(world.gateways, ledger=fresh), [Goal(PLAN, 4)])
     assert "was the ledger replaced?" in verdict.message
     assert len(world.flink.submissions) == 1
+    statuses = sweep(replace(world.gateways, ledger=fresh), [ROUTE])
+    (assessed,) = assess(statuses, {}, frozenset(), world.clock.now())
+    assert assessed.report is not None
+    assert (assessed.report.passed, assessed.attempt) == (False, None)
+    assert "this ledger knows no such job" in assessed.report.text
 
 
 def test_a_foreign_job_of_the_name_leaves_a_router_that_runs_alone(world: World) -> None:

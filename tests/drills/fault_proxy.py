@@ -1,4 +1,4 @@
-"""A proxy before the object store that fails on demand, as object stores do.
+"""A proxy before a server that fails on demand, as object stores and REST servers do.
 
 It forwards bytes as they are, so signatures hold: the Host header that clients sign is the proxy's address.
 """
@@ -21,7 +21,7 @@ class Fault(Enum):
     """What clients meet.
 
     REFUSES is an answer to every request; RESETS breaks each connection when its request has begun; SLOW passes on
-    a few kilobytes a second.
+    a few kilobytes a second; LATE holds each request back for some seconds.
     """
 
     REFUSES_503 = 503
@@ -29,6 +29,7 @@ class Fault(Enum):
     BROKEN_500 = 500
     RESETS = "resets"
     SLOW = "slow"
+    LATE = "late"
 
 
 _CODES = {
@@ -38,6 +39,8 @@ _CODES = {
 }
 
 SLOW_BYTES_PER_S = 16 * 1024
+
+LATE_S = 5.0
 
 
 class FaultProxy:
@@ -126,8 +129,8 @@ class FaultProxy:
         try:
             await asyncio.wait(
                 [
-                    asyncio.create_task(self._pump(reader, behind_writer)),
-                    asyncio.create_task(self._pump(behind_reader, writer)),
+                    asyncio.create_task(self._pump(reader, behind_writer, to_server=True)),
+                    asyncio.create_task(self._pump(behind_reader, writer, to_server=False)),
                 ],
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -135,9 +138,12 @@ class FaultProxy:
             self._open.discard(behind_writer)
             behind_writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_server: bool) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                if self._fault is Fault.LATE and to_server:
+                    self.met[Fault.LATE] += 1
+                    await asyncio.sleep(LATE_S)
                 if self._fault is Fault.SLOW:
                     self.met[Fault.SLOW] += 1
                     for start in range(0, len(data), SLOW_BYTES_PER_S):

@@ -52,6 +52,8 @@ routes:
     ROUTES,
 )
 
+ASLEEP_S = 120
+
 
 @pytest.fixture(scope="module")
 def load(load_of: Callable[[Drilled], Load]) -> Load:
@@ -127,10 +129,10 @@ def test_job_manager_killed(drilled: tuple[EmbeddedStack, FaultProxy], load: Loa
 def test_zombie_task_manager(drilled: tuple[EmbeddedStack, FaultProxy], load: Load) -> None:
     """It sleeps for longer than the heartbeat's timeout (15 s), so another takes its jobs; then it wakes up."""
     stack, _ = drilled
-    with another_task_manager(stack, load), drill(load, "TaskManager asleep for 60 s, another takes over"):
+    with another_task_manager(stack, load), drill(load, f"TaskManager asleep for {ASLEEP_S} s, another takes over"):
         zombie = kill(stack, "flink-taskmanager", signal.SIGSTOP)
         try:
-            time.sleep(60)
+            time.sleep(ASLEEP_S)
         finally:
             os.kill(zombie, signal.SIGCONT)
 
