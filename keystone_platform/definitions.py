@@ -6,6 +6,7 @@ import os
 
 import dagster as dg
 
+from keystone_platform.defs.checkpoints import checkpoints_job
 from keystone_platform.defs.fleet import plan_declared
 from keystone_platform.defs.health import health_sensor
 from keystone_platform.defs.jobs import end_strays_job, lifecycle_jobs, pause_job, rollback_job
@@ -32,7 +33,7 @@ def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
     pause, rollback = pause_job(), rollback_job()
     return dg.Definitions(
         assets=[*topics, *routers],
-        jobs=[*lifecycle_jobs(planned), end_strays_job(), pause, rollback],
+        jobs=[*lifecycle_jobs(planned), end_strays_job(), pause, rollback, checkpoints_job()],
         sensors=[health_sensor(planned.goals, pause, rollback)] if planned.goals else [],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"keystone": keystone},

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.gateways.checkpoint_reader import JvmCheckpointReader
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.kafka import ConfluentKafka
@@ -40,5 +41,6 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
         ledger=SqlLedger(settings.ledger_url, create=False),
         clock=SystemClock(),
         checkpoints=settings.checkpoints,
+        checkpoint_reader=JvmCheckpointReader(os.environ),
         slot_quotas=SlotQuotas(settings.slot_quotas),
     )

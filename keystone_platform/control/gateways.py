@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keystone_platform.gateways.checkpoint_reader import CheckpointReader
 from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.flink import FlinkGateway
 from keystone_platform.gateways.kafka import KafkaGateway
@@ -33,12 +34,17 @@ class Gateways:
     ledger: Ledger
     clock: Clock
     checkpoints: str
+    checkpoint_reader: CheckpointReader
     slot_quotas: SlotQuotas = UNBOUNDED
 
     def checkpoint_directory(self, route: str) -> str:
         """Return the S3 URI of the route's checkpoints; Flink adds `/<job id>/chk-<n>`."""
         return f"{self.checkpoints}/checkpoints/{route}"
 
+    def savepoints_of(self, route: str) -> str:
+        """Return the S3 URI below which all savepoints of the route are."""
+        return f"{self.checkpoints}/savepoints/{route}"
+
     def savepoint_directory(self, route: str, job_id: str) -> str:
         """Return the S3 URI of the savepoints of one deployment."""
-        return f"{self.checkpoints}/savepoints/{route}/{job_id}"
+        return f"{self.savepoints_of(route)}/{job_id}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.objects import CHECKPOINT_METADATA, checkpoint_prefix, newest_checkpoint
+from keystone_platform.plan.checkpoint_contents import Reach, positions
 from keystone_platform.plan.deployment import Deployment, newest_taken
 from keystone_platform.plan.recovery import (
     METADATA_HEAD_BYTES,
@@ -44,10 +45,11 @@ def recovery_point(
     committed = gateways.lake.committed_checkpoint(target.table, last.job_id) if target and last else None
     if last:
         found = newest(_left_behind(gateways, last))
-        if found and (committed is None or found.checkpoint_id >= committed):
+        if found and committed is not None and found.checkpoint_id >= committed:
             return found.uri
-        if committed is None and _is_state(gateways, last.restore_from):
-            return last.restore_from
+        origin = found.uri if found else last.restore_from if _is_state(gateways, last.restore_from) else None
+        if origin and committed is None and not (target and _is_behind(gateways, plan, target.table, origin)):
+            return origin
     if target is None:
         return last.restore_from if last else None
     landed = gateways.lake.next_offsets(target.table, plan.source.topics)
@@ -73,6 +75,22 @@ def _left_behind(gateways: Gateways, deployment: Deployment) -> Iterator[Recover
         number = checkpoint_id(gateways.objects.head(key, METADATA_HEAD_BYTES))
         if number is not None:
             yield RecoveryPoint(key.removesuffix(f"/{CHECKPOINT_METADATA}"), number)
+
+
+def _is_behind(gateways: Gateways, plan: RouterPlan, table: str, origin: str) -> bool:
+    """Whether the table holds events that a job would read again if it started there.
+
+    The table's history tells of no commit of the job, but snapshots expire; rows don't. A state that can't be read is
+    taken for right, as its place in the ledger's history says.
+    """
+    landed = gateways.lake.next_offsets(table, plan.source.topics)
+    if not landed:
+        return False
+    file = f"{origin.rstrip('/')}/{CHECKPOINT_METADATA}"
+    (held,) = gateways.checkpoint_reader.read([gateways.objects.head(file, gateways.objects.size(file) or 1)])
+    if held.unreadable:
+        return False
+    return any(each.behind_table for each in positions(held.offsets, Reach(landed=landed)))
 
 
 def _is_state(gateways: Gateways, origin: str | None) -> bool:

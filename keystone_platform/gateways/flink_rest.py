@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
@@ -12,7 +12,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.clock import Clock, SystemClock
-from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job, JobState
+from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, EventCounts, Job, JobState
 
 _POLL_S = 0.5
 
@@ -52,6 +52,7 @@ class FlinkRest:
             latest_path=completed.get("external_path"),
             latest_at=_time(completed["latest_ack_timestamp"]) if completed else None,
             restored_from=restored.get("external_path"),
+            history=tuple(map(_attempt, body["history"])),
         )
 
     def event_counts(self, job_id: str) -> EventCounts | None:
@@ -170,6 +171,28 @@ def _job(entry: dict[str, Any]) -> Job:
         started=_time(entry["start-time"]),
         tasks_running=tasks["running"],
         tasks_total=tasks["total"],
+    )
+
+
+_STATUS: dict[str, Literal["in progress", "completed", "failed"]] = {
+    "IN_PROGRESS": "in progress",
+    "COMPLETED": "completed",
+    "FAILED": "failed",
+}
+
+
+def _attempt(entry: dict[str, Any]) -> CheckpointAttempt:
+    status = _STATUS[entry["status"]]
+    began, took_ms = entry["trigger_timestamp"], max(0, entry["end_to_end_duration"])
+    return CheckpointAttempt(
+        checkpoint_id=entry["id"],
+        status=status,
+        is_savepoint=entry["is_savepoint"],
+        at=_time(began if status == "in progress" else began + took_ms),
+        took_s=took_ms / 1000,
+        state_bytes=entry["state_size"],
+        path=entry.get("external_path"),
+        failure=(_root_cause(entry.get("failure_message") or "") or "no reason given") if status == "failed" else "",
     )
 
 

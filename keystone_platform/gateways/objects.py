@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -26,6 +28,15 @@ _CHECKPOINT = re.compile(r"chk-(\d+)/" + CHECKPOINT_METADATA)
 _REFUSALS = (401, 403)
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing tells it."""
+
+    uri: str
+    bytes: int
+    modified: datetime
+
+
 class ObjectStore(Protocol):
     """An object store, addressed by `s3://bucket/key`.
 
@@ -37,12 +48,16 @@ class ObjectStore(Protocol):
         """Return the URIs of all objects whose URI begins with `prefix`, sorted."""
         ...
 
+    def listed(self, prefix: str) -> tuple[StoredObject, ...]:
+        """Return all objects whose URI begins with `prefix`, sorted by it."""
+        ...
+
     def size(self, uri: str) -> int | None:
         """Return the object's bytes, or None when there is no such object."""
         ...
 
     def head(self, uri: str, size: int) -> bytes:
-        """Return the first `size` bytes of the object, fewer if it is smaller."""
+        """Return the first `size` bytes of the object, fewer if it is smaller; Transient when it is gone."""
         ...
 
     def delete(self, uris: Iterable[str]) -> int:
@@ -80,11 +95,18 @@ class S3ObjectStore:
         self._client = client
 
     def keys(self, prefix: str) -> tuple[str, ...]:
+        return tuple(each.uri for each in self.listed(prefix))
+
+    def listed(self, prefix: str) -> tuple[StoredObject, ...]:
         bucket, key = bucket_and_key(prefix)
         with self._translated():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-            found = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        return tuple(sorted(f"s3://{bucket}/{name}" for name in found))
+            found = [
+                StoredObject(f"s3://{bucket}/{item['Key']}", item["Size"], item["LastModified"])
+                for page in pages
+                for item in page.get("Contents", [])
+            ]
+        return tuple(sorted(found, key=lambda each: each.uri))
 
     def size(self, uri: str) -> int | None:
         bucket, key = bucket_and_key(uri)
@@ -137,6 +159,9 @@ class S3ObjectStore:
                 raise Terminal(
                     message, mend="Check the access keys and the bucket's policy in the settings."
                 ) from error
+            if code == "NoSuchKey":
+                message = "the object is gone"
+                raise Transient(message, mend="Look again: it may have been replaced by a newer one.") from error
             if _status(error) == 404:
                 message = f"S3 at {endpoint} has no such bucket ({code})"
                 raise Terminal(message, mend="Create the bucket, or name another one in the settings.") from error

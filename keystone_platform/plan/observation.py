@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 class JobState(StrEnum):
@@ -74,6 +75,29 @@ class EventCounts:
 
 
 @dataclass(frozen=True)
+class CheckpointAttempt:
+    """A checkpoint or savepoint that a job made, makes or failed to make.
+
+    Attributes:
+        checkpoint_id: counts the job's checkpoints and savepoints together.
+        at: when it ended; when it began, while it is in progress.
+        took_s: seconds that it took, or takes so far.
+        state_bytes: size of its state, so far.
+        path: S3 URI of its folder; None unless it completed.
+        failure: why it failed; empty unless it did.
+    """
+
+    checkpoint_id: int
+    status: Literal["in progress", "completed", "failed"]
+    is_savepoint: bool
+    at: datetime
+    took_s: float
+    state_bytes: int
+    path: str | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
 class Checkpoints:
     """A job's checkpoints in this run.
 
@@ -83,6 +107,7 @@ class Checkpoints:
         latest_path: S3 URI of the newest completed one, None before the first.
         latest_at: when that completed.
         restored_from: S3 URI of what the job started from or last restarted from.
+        history: the newest ones that Flink remembers, newest first.
     """
 
     completed: int
@@ -90,3 +115,4 @@ class Checkpoints:
     latest_path: str | None
     latest_at: datetime | None
     restored_from: str | None
+    history: tuple[CheckpointAttempt, ...] = ()

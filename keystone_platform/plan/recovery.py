@@ -50,6 +50,15 @@ def positions_text(offsets: NextOffsets) -> str:
     return ";".join(f"{topic}:{partition}:{offset}" for topic, partition, offset in positions)
 
 
+def offsets_of_text(text: str) -> NextOffsets:
+    """Return the offsets of such a line."""
+    offsets: dict[str, dict[int, int]] = {}
+    for position in text.split(";") if text else ():
+        topic, partition, offset = position.split(":")
+        offsets.setdefault(topic, {})[int(partition)] = int(offset)
+    return offsets
+
+
 def offsets_origin(offsets: NextOffsets) -> str:
     """Return what a deployment's `restore_from` says when it starts at these offsets."""
     return OFFSETS_PREFIX + positions_text(offsets)

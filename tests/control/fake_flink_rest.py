@@ -104,6 +104,7 @@ class _Api:
         return {
             "counts": {"completed": found.completed, "failed": found.failed},
             "latest": {"completed": completed, "restored": restored},
+            "history": [],
         }
 
     def _metrics(self, job_id: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:

@@ -17,8 +17,10 @@ from keystone_platform.gateways.iceberg_files import Changes, HourTotals
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
-from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job, JobState
-from keystone_platform.plan.recovery import NextOffsets
+from keystone_platform.gateways.objects import StoredObject
+from keystone_platform.plan.checkpoint_contents import Contents
+from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, EventCounts, Job, JobState
+from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, NextOffsets, offsets_of_text
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
 from keystone_platform.plan.slot_quota import UNBOUNDED, SlotQuotas
 from keystone_platform.plan.submission import Submission, SubmitOutcome
@@ -45,6 +47,14 @@ class FakeObjects:
     """An object store in memory: URI to bytes."""
 
     stored: dict[str, bytes] = field(default_factory=dict)
+    modified: dict[str, datetime] = field(default_factory=dict)
+    """When objects were written, where that matters."""
+
+    def listed(self, prefix: str) -> tuple[StoredObject, ...]:
+        long_ago = datetime(2026, 11, 1, tzinfo=UTC)
+        return tuple(
+            StoredObject(uri, len(self.stored[uri]), self.modified.get(uri, long_ago)) for uri in self.keys(prefix)
+        )
 
     def keys(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(uri for uri in self.stored if uri.startswith(prefix)))
@@ -75,6 +85,8 @@ class FakeFlink:
     submissions: list[Submission] = field(default_factory=list)
     counted: dict[str, EventCounts] = field(default_factory=dict)
     restarted: dict[str, int] = field(default_factory=dict)
+    remembered: dict[str, tuple[CheckpointAttempt, ...]] = field(default_factory=dict)
+    """What jobs tell of their checkpoints."""
     fails_at_start: set[str] = field(default_factory=set)
     """Digests of plans whose jobs fail as soon as they run."""
     _checkpoints: dict[str, int] = field(default_factory=dict)
@@ -95,8 +107,8 @@ class FakeFlink:
 
     def checkpoints(self, job_id: str) -> Checkpoints:
         self._answer()
-        count = self._checkpoints.get(job_id, 0)
-        return Checkpoints(count, 0, None, None, self._submission(job_id).restore_from)
+        count, history = self._checkpoints.get(job_id, 0), self.remembered.get(job_id, ())
+        return Checkpoints(count, 0, None, None, self._submission(job_id).restore_from, history)
 
     def event_counts(self, job_id: str) -> EventCounts | None:
         self._answer()
@@ -141,10 +153,10 @@ class FakeFlink:
             self.set_state(submission.job_id, JobState.FAILED)
         return SubmitOutcome(job_id=submission.job_id, status="submitted")
 
-    def checkpoint(self, job_id: str) -> str:
-        """Complete one checkpoint of the job and return its URI."""
+    def checkpoint(self, job_id: str, holds: str = "") -> str:
+        """Complete one checkpoint of the job, which `holds` these positions, and return its URI."""
         submission = self._submission(job_id)
-        metadata = self._metadata(job_id)
+        metadata = self._metadata(job_id) + holds.encode()
         uri = f"{submission.checkpoint_directory}/{job_id}/chk-{self._checkpoints[job_id]}"
         self.objects.stored[f"{uri}/_metadata"] = metadata
         return uri
@@ -282,6 +294,17 @@ class FakeSearch:
         self.templates[plan.route] = plan
 
 
+class FakeCheckpointReader:
+    """Reads what FakeFlink writes: positions as text, behind the header."""
+
+    def read(self, metadata: Sequence[bytes]) -> tuple[Contents, ...]:
+        return tuple(self._one(each) for each in metadata)
+
+    def _one(self, metadata: bytes) -> Contents:
+        held = metadata[METADATA_HEAD_BYTES:].decode()
+        return Contents(offsets_of_text(held)) if held else Contents(unreadable="no source has left its state in it")
+
+
 @dataclass
 class World:
     """All servers of one test."""
@@ -308,6 +331,7 @@ class World:
             self.ledger,
             self.clock,
             CHECKPOINTS,
+            FakeCheckpointReader(),
             self.slot_quotas,
         )
 

@@ -84,6 +84,26 @@ def test_starts_from_the_checkpoint_of_the_newest_commit(world: World) -> None:
     assert deployed(world).restore_from == newest
 
 
+@pytest.mark.parametrize(("holds", "goes_on"), [("playback:0:300;playback:1:9", True), ("playback:0:299", False)])
+def test_a_checkpoint_behind_the_table_is_not_used_also_where_the_commits_have_expired(
+    world: World, holds: str, goes_on: bool
+) -> None:
+    first = deployed(world)
+    newest = world.flink.checkpoint(first.job_id, holds)
+    world.lake.landed[TABLE] = {"playback": {0: 300}}
+    world.flink.forget()
+    table_ends = offsets_origin({"playback": {0: 300, 1: 0, 2: 40}})
+    assert deployed(world).restore_from == (newest if goes_on else table_ends)
+
+
+def test_a_checkpoint_that_can_not_be_read_is_used_where_the_tables_history_says_nothing(world: World) -> None:
+    first = deployed(world)
+    newest = world.flink.checkpoint(first.job_id, "")
+    world.lake.landed[TABLE] = {"playback": {0: 300}}
+    world.flink.forget()
+    assert deployed(world).restore_from == newest
+
+
 def test_a_new_ledger_does_not_land_a_table_twice(world: World) -> None:
     world.lake.landed[TABLE] = {"playback": {0: 300}, "another": {0: 9}}
     assert deployed(world).restore_from == offsets_origin({"playback": {0: 300, 1: 0, 2: 40}})
