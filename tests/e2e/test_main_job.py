@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -10,12 +11,16 @@ from collections.abc import Iterator
 
 import pyarrow.compute as pc
 import pytest
+from typer.testing import CliRunner
 
 from assets.compaction.compact import compact_table
+from keystone_platform.cli import app
+from keystone_platform.control.checkpoints import inspect_checkpoints
 from keystone_platform.control.reconcile import Verdict
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.dagster_api import PLATFORM_LOCATION, WAREHOUSE_LOCATION, RunStatus
 from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.plan.checkpoint_report import CheckpointLine
 from keystone_platform.plan.decide import Act
 from keystone_platform.plan.deployment import Cause, Deployment
 from keystone_platform.plan.submission import Submission
@@ -107,6 +112,28 @@ def test_an_invalid_yaml_is_refused_and_the_running_router_goes_on(platform: Pla
     assert platform.wait_for_rows("steady", 1_000) == exactly(1_000)
     assert platform.latest("steady.warehouse") == first
     platform.declare("steady", stream_yaml("steady"))
+
+
+def test_checkpoints_hold_the_offsets_that_kafka_and_the_table_have(platform: Platform) -> None:
+    route, topic = "steady.warehouse", "steady"
+
+    def caught_up() -> CheckpointLine | None:
+        newest = inspect_checkpoints(platform.gateways, route, 20).newest
+        return newest if newest and newest.lag == 0 and newest.is_restart_point else None
+
+    newest = wait_for("a checkpoint of all events, which a start would begin from", caught_up, 60)
+    held = {each.partition: each.offset for each in newest.held if each.topic == topic}
+    assert held == platform.gateways.kafka.offsets(topic).end
+    assert held == platform.gateways.lake.next_offsets("tests.steady", [topic])[topic]
+    latest = platform.latest(route)
+    assert (newest.epoch, newest.job_id) == (latest.epoch, latest.job_id)
+    assert newest.took_s is not None
+    assert newest.remarks == ()
+
+    answer = CliRunner().invoke(app, ["checkpoints", route, "--json"])
+    told = json.loads(answer.stdout)
+    assert {each["offsets_not_readable"] for each in told["checkpoints"] if each["status"] == "retained"} == {None}
+    assert told["notes"] == []
 
 
 def test_a_reader_sees_each_row_once_at_every_moment_of_a_compaction(
