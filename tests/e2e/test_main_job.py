@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 from typer.testing import CliRunner
 
-from assets.compaction.compact import compact_table
+from assets.compaction.compact import CompactionReport, compact_table
 from keystone_platform.cli import app
 from keystone_platform.control.checkpoints import inspect_checkpoints
 from keystone_platform.control.reconcile import Verdict
@@ -45,7 +45,8 @@ def background() -> Iterator[list[threading.Thread]]:
     threads: list[threading.Thread] = []
     yield threads
     for thread in threads:
-        thread.join(120)
+        if thread.ident is not None:
+            thread.join(120)
 
 
 def test_a_killed_task_manager_loses_and_doubles_nothing(
@@ -141,39 +142,48 @@ def test_a_reader_sees_each_row_once_at_every_moment_of_a_compaction(
 ) -> None:
     platform.declare("compacted", stream_yaml("compacted", interval_s=1))
     running(platform.apply("compacted.warehouse"))
-    producing = threading.Thread(
-        target=platform.produce, args=("compacted", range(30_000)), kwargs={"pause_every": 1_000, "pause_s": 0.8}
-    )
-    background.append(producing)
-    producing.start()
-    platform.wait_for_rows("compacted", 3_000)
+    produced = 0
+    writing_ends, reading_ends = threading.Event(), threading.Event()
+
+    def write() -> None:
+        nonlocal produced
+        while not writing_ends.wait(0.3):
+            platform.produce("compacted", range(produced, produced + 500))
+            produced += 500
 
     seen: list[Counted] = []
-    reading_ends = threading.Event()
 
     def read() -> None:
         while not reading_ends.is_set():
             seen.append(platform.counted("compacted"))
 
-    reading = threading.Thread(target=read)
-    background.append(reading)
-    reading.start()
     lake = IcebergLake(platform.settings)
-    reports = []
-    while producing.is_alive():
-        reports += compact_table(lake, "tests.compacted")
-    producing.join()
-    platform.wait_for_rows("compacted", 30_000)
-    reports += compact_table(lake, "tests.compacted")
-    reading_ends.set()
+    reports: list[CompactionReport] = []
+
+    def has_collided() -> bool:
+        reports.extend(compact_table(lake, "tests.compacted"))
+        return len([report for report in reports if report.snapshot_id]) >= 2 and len(seen) >= 5
+
+    writing, reading = threading.Thread(target=write), threading.Thread(target=read)
+    background += [writing, reading]
+    try:
+        writing.start()
+        platform.wait_for_rows("compacted", 1_000)
+        reading.start()
+        wait_for("two compactions collided with the router's commits", has_collided, 120)
+        writing_ends.set()
+        writing.join()
+        platform.wait_for_rows("compacted", produced)
+        compact_table(lake, "tests.compacted")
+    finally:
+        writing_ends.set()
+        reading_ends.set()
     reading.join(60)
 
-    assert len([report for report in reports if report.snapshot_id]) >= 2, "it has to collide with the router's commits"
-    assert len(seen) >= 5
     assert [counted for counted in seen if counted.rows != counted.distinct] == []
     assert [counted.rows for counted in seen] == sorted(counted.rows for counted in seen)
-    assert platform.counted("compacted") == exactly(30_000)
-    assert Counter(n for (n,) in platform.rows("compacted", "SELECT n FROM t")) == Counter(range(30_000))
+    assert platform.counted("compacted") == exactly(produced)
+    assert Counter(n for (n,) in platform.rows("compacted", "SELECT n FROM t")) == Counter(range(produced))
 
 
 def test_a_second_copy_of_a_router_is_refused_by_the_cluster(platform: Platform) -> None:
