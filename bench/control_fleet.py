@@ -90,12 +90,21 @@ def deploy(fleet: PaperFleet) -> FakeFlink:
     clock = FakeClock()
     clock.time = datetime.now(UTC)
     flink = FakeFlink(FakeObjects(), clock, slots=2 * len(plans))
-    ledger = SqlLedger(fleet.settings("").ledger_url)
+    ledger = SqlLedger(fleet.settings("http://none").ledger_url)
     for plan in plans:
         intent = ledger.intend(plan, after=0, cause=Cause.DEPLOY, restore_from=None, now=clock.now())
         directory = f"{CHECKPOINTS}/checkpoints/{plan.route}"
         job_id = intent.job_id
-        flink.take(Submission(plan=plan, epoch=1, job_id=job_id, restore_from=None, checkpoint_directory=directory))
+        flink.take(
+            Submission(
+                plan=plan,
+                epoch=1,
+                job_id=job_id,
+                restore_from=None,
+                checkpoint_directory=directory,
+                savepoint_directory=directory,
+            )
+        )
         flink.counted[job_id] = EventCounts(events=1_000_000, dead=10)
         ledger.record_outcome(intent, Outcome.SUBMITTED, now=clock.now())
     _age(fleet.folder / "ledger.db")

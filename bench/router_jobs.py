@@ -101,7 +101,12 @@ def route_plan(shape: Shape, table: str) -> RouterPlan:
 def keystone_job(plan: RouterPlan, connection: Connection, checkpoints: str) -> Program:
     """Return the platform's own program, bounded."""
     submission = Submission(
-        plan=plan, epoch=1, job_id=uuid.uuid4().hex, restore_from=None, checkpoint_directory=checkpoints
+        plan=plan,
+        epoch=1,
+        job_id=uuid.uuid4().hex,
+        restore_from=None,
+        checkpoint_directory=checkpoints,
+        savepoint_directory=checkpoints,
     )
     program = router_program(submission, connection)
     if not any(_CARRY in table for table in program.tables):

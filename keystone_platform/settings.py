@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -84,6 +85,60 @@ class SearchSettings(BaseModel):
         return self
 
 
+class Resources(BaseModel):
+    """What a process of a router's own cluster gets: CPU cores, and memory as Kubernetes writes it (`2g`, `1536Mi`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu: Annotated[float, Field(gt=0)]
+    memory: Annotated[str, StringConstraints(pattern=r"^[0-9]+([kKmMgG](i?[bB]?))?$")]
+
+
+class KubernetesSettings(BaseModel):
+    """Routers on Kubernetes: each has a Flink cluster of its own, run by the Flink Kubernetes Operator.
+
+    Attributes:
+        namespace: where the FlinkDeployments are made; the operator has to watch it.
+        image: container image with Flink, this project and its jars (docs/kubernetes.md).
+        service_account: of the routers' pods; it must be allowed to make pods and config maps.
+        kubeconfig: file with the API server's address and credentials; without it KUBECONFIG or the user's own, and in
+            a pod the pod's service account.
+        context: of the kubeconfig; without it the current one.
+        flink_version: what the operator is told the image's Flink is, e.g. `v2_2`.
+        slots: how many slots all routers may take together; one is one unit of parallelism.
+        task_slots: slots of one TaskManager.
+        job_manager: of each router.
+        task_manager: of each of its TaskManagers.
+        secrets: names of Secrets whose entries become environment variables of the routers' pods, such as
+            AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Their values are never read here.
+        flink_configuration: further Flink options of every router.
+        pod_template: what else the pods need (volumes, tolerations …), as the operator's `podTemplate` takes it.
+        flink_python_jar: URI in the image of the jar with PyFlink's driver.
+        rest: base URL of a router's Flink REST API, with `{name}` and `{namespace}` in it, for a control plane that
+            reaches the cluster's services; without it the API server's proxy is asked.
+        start_timeout_s: how long a router may take until all of it runs, pods and image included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    image: str
+    service_account: str = "flink"
+    kubeconfig: str | None = None
+    context: str | None = None
+    flink_version: Annotated[str, StringConstraints(pattern=r"^v\d+_\d+$")] = "v2_2"
+    slots: Annotated[int, Field(gt=0)] = 1000
+    task_slots: Annotated[int, Field(gt=0)] = 1
+    job_manager: Resources = Resources(cpu=0.5, memory="1g")
+    task_manager: Resources = Resources(cpu=1, memory="2g")
+    secrets: tuple[str, ...] = ()
+    flink_configuration: dict[str, str] = {}
+    pod_template: dict[str, JsonValue] = {}
+    flink_python_jar: str = "local:///opt/flink/opt/flink-python-2.3.0.jar"
+    rest: str | None = None
+    start_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+
+
 class Settings(BaseModel):
     """Everything a client needs to attach.
 
@@ -91,12 +146,13 @@ class Settings(BaseModel):
         kafka: properties as a Kafka client takes them; at least `bootstrap.servers`.
         s3: the object store.
         catalog: properties as pyiceberg's load_catalog takes them (`type`, `uri`, `warehouse`, `s3.*`).
-        flink_rest: base URL of the Flink cluster's REST API.
+        flink_rest: base URL of the Flink session cluster's REST API; empty where `kubernetes` is set.
         dagster_url: base URL of the Dagster webserver.
         ledger_url: SQLAlchemy URL of the database of deployments.
         flink_python: interpreter on the TaskManagers that has this project installed; without it the path of the one
             that submits. Search routes need it, others run no Python.
         search: None where there is no search cluster; search routes are then refused.
+        kubernetes: where each router has a Flink cluster of its own; None where all share a session cluster.
         checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
         slot_quotas: how many slots the routers of an owner may have, by `owner` of the streams; `*` is for each owner
             that is not named. A start beyond it is refused; what runs already is left alone.
@@ -107,13 +163,21 @@ class Settings(BaseModel):
     kafka: dict[str, str]
     s3: S3Settings
     catalog: dict[str, str] = Field(repr=False)
-    flink_rest: str
+    flink_rest: str = ""
     dagster_url: str
     ledger_url: str = Field(repr=False)
     checkpoints: str = "s3://keystone/flink"
     flink_python: str | None = None
     search: SearchSettings | None = None
     slot_quotas: dict[str, Annotated[int, Field(ge=0)]] = {}
+    kubernetes: KubernetesSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_place_for_routers(self) -> Settings:
+        if bool(self.flink_rest) is (self.kubernetes is not None):
+            message = "one of `flink_rest` and `kubernetes` says where routers run"
+            raise ValueError(message)
+        return self
 
     @field_validator("kafka")
     @classmethod

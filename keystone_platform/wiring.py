@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.gateways import RUNNING_TIMEOUT_S, Gateways
 from keystone_platform.gateways.checkpoint_reader import JvmCheckpointReader
 from keystone_platform.gateways.clock import SystemClock
+from keystone_platform.gateways.flink import FlinkGateway
 from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.gateways.objects import S3ObjectStore, s3_client
 from keystone_platform.gateways.search import OpenSearch
-from keystone_platform.gateways.submit import SubprocessSubmitter
+from keystone_platform.gateways.submit import Submitter, SubprocessSubmitter
 from keystone_platform.plan.slot_quota import SlotQuotas
 from keystone_platform.settings import Settings
 
@@ -31,9 +32,10 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
     Raises:
         Transient: the ledger's database does not answer, or its file is gone.
     """
+    flink, submitter = _routers(settings)
     return Gateways(
-        flink=FlinkRest(settings.flink_rest),
-        submitter=SubprocessSubmitter(settings, os.environ),
+        flink=flink,
+        submitter=submitter,
         kafka=ConfluentKafka(settings.kafka),
         lake=IcebergLake(settings),
         search=OpenSearch(settings.search),
@@ -43,4 +45,21 @@ def connect(settings: Settings, client: S3Client | None = None) -> Gateways:
         checkpoints=settings.checkpoints,
         checkpoint_reader=JvmCheckpointReader(os.environ),
         slot_quotas=SlotQuotas(settings.slot_quotas),
+        running_timeout_s=settings.kubernetes.start_timeout_s if settings.kubernetes else RUNNING_TIMEOUT_S,
     )
+
+
+def _routers(settings: Settings) -> tuple[FlinkGateway, Submitter]:
+    """Return what looks after routers and what starts them, where the settings say that they run."""
+    submitter = SubprocessSubmitter(settings, os.environ)
+    if settings.kubernetes is None:
+        return FlinkRest(settings.flink_rest), submitter
+    from keystone_platform.gateways.flink_kubernetes import KubernetesFlink
+    from keystone_platform.gateways.kubernetes_api import KubernetesApi
+    from keystone_platform.gateways.kubernetes_http import api_server
+    from keystone_platform.gateways.submit_kubernetes import KubernetesSubmitter
+
+    chosen = settings.kubernetes
+    api = KubernetesApi(api_server(chosen), chosen.namespace)
+    flink = KubernetesFlink(api, slots=chosen.slots, rest=chosen.rest)
+    return flink, KubernetesSubmitter(api, settings, chosen, planner=submitter)

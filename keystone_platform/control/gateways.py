@@ -15,6 +15,9 @@ from keystone_platform.gateways.search import SearchCluster
 from keystone_platform.gateways.submit import Submitter
 from keystone_platform.plan.slot_quota import UNBOUNDED, SlotQuotas
 
+RUNNING_TIMEOUT_S = 120.0
+"""How long a submitted router may take until every subtask runs, on a cluster that is there already."""
+
 
 @dataclass(frozen=True)
 class Gateways:
@@ -23,6 +26,7 @@ class Gateways:
     Attributes:
         checkpoints: S3 URI below which checkpoints and savepoints go.
         slot_quotas: how many slots each owner may have.
+        running_timeout_s: how long a submitted router may take until every subtask runs.
     """
 
     flink: FlinkGateway
@@ -36,6 +40,7 @@ class Gateways:
     checkpoints: str
     checkpoint_reader: CheckpointReader
     slot_quotas: SlotQuotas = UNBOUNDED
+    running_timeout_s: float = RUNNING_TIMEOUT_S
 
     def checkpoint_directory(self, route: str) -> str:
         """Return the S3 URI of the route's checkpoints; Flink adds `/<job id>/chk-<n>`."""

@@ -15,9 +15,6 @@ from keystone_platform.plan.recovery import positions_of
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 
-RUNNING_TIMEOUT_S = 120.0
-"""How long a submitted router may take until every subtask runs."""
-
 _POLL_S = 0.5
 
 Progress = Callable[[str, str], None]
@@ -97,6 +94,7 @@ def _submission(gateways: Gateways, deployment: Deployment) -> Submission:
         restore_from=None if positions else deployment.restore_from,
         start_at=positions,
         checkpoint_directory=gateways.checkpoint_directory(deployment.route),
+        savepoint_directory=gateways.savepoint_directory(deployment.route, deployment.job_id),
     )
 
 
@@ -128,7 +126,7 @@ def _await_running(gateways: Gateways, item: Launched, progress: Progress) -> La
         return item
     job_id = item.deployment.job_id
     progress(item.route, "waiting until every subtask runs")
-    deadline = gateways.clock.now().timestamp() + RUNNING_TIMEOUT_S
+    deadline = gateways.clock.now().timestamp() + gateways.running_timeout_s
     state: JobState | None = None
     while gateways.clock.now().timestamp() < deadline:
         try:
@@ -176,7 +174,7 @@ def _roll_back(
 def _give_up(gateways: Gateways, deployment: Deployment) -> Deployment:
     if not deployment.is_open:
         return deployment
-    gateways.flink.cancel(deployment.job_id, RUNNING_TIMEOUT_S)
+    gateways.flink.cancel(deployment.job_id, gateways.running_timeout_s)
     return gateways.ledger.record_end(deployment, End.LOST, note="it did not come up", now=gateways.clock.now())
 
 

@@ -86,12 +86,13 @@ def fail_if_any(verdicts: Sequence[Verdict]) -> None:
 
 
 def deployment_metadata(deployment: Deployment, flink: str) -> dict[str, Any]:
-    """Return a deployment as metadata of an asset event; `flink` is the base URL of the cluster's UI."""
+    """Return a deployment as metadata of an asset event; `flink` is the base URL of the cluster's UI, or empty."""
+    job_url = {keys.JOB_URL: dg.MetadataValue.url(f"{flink}/#/job/running/{deployment.job_id}/overview")}
     return {
         keys.EPOCH: deployment.epoch,
         keys.CAUSE: deployment.cause.value,
         keys.JOB_ID: deployment.job_id,
-        keys.JOB_URL: dg.MetadataValue.url(f"{flink}/#/job/running/{deployment.job_id}/overview"),
+        **(job_url if flink else {}),
         keys.RESTORED_FROM: deployment.restore_from or "earliest offsets",
         keys.PLAN_DIGEST: deployment.plan.digest,
     }

@@ -24,12 +24,21 @@ _DEAD = re.compile(r"_dead_letters\[\d+\]__Writer\.numRecordsIn")
 
 
 class FlinkRest:
-    """FlinkGateway over HTTP. Reads are tried three times; what changes something is sent once."""
+    """FlinkGateway over HTTP. Reads are tried three times; what changes something is sent once.
 
-    def __init__(self, url: str, *, clock: Clock | None = None, timeout_s: float = 10.0) -> None:
+    Args:
+        url: base URL of the API.
+        clock: for waits and deadlines.
+        timeout_s: of each request.
+        http: sends the requests, where the way to the API needs credentials.
+    """
+
+    def __init__(
+        self, url: str, *, clock: Clock | None = None, timeout_s: float = 10.0, http: httpx.Client | None = None
+    ) -> None:
         self._url = url.rstrip("/")
         self._clock = clock or SystemClock()
-        self._http = httpx.Client(base_url=self._url, timeout=timeout_s)
+        self._http = http or httpx.Client(timeout=timeout_s)
 
     def cluster(self) -> Cluster:
         body = self._get("/overview")
@@ -143,7 +152,7 @@ class FlinkRest:
 
     def _request(self, method: str, path: str, json: Any = None) -> Any:  # noqa: ANN401 - JSON
         try:
-            response = self._http.request(method, path, json=json)
+            response = self._http.request(method, f"{self._url}{path}", json=json)
         except httpx.HTTPError as error:
             message = f"Flink at {self._url} does not answer ({type(error).__name__})"
             raise Transient(message, mend="Is the JobManager up? `keystone status` tells.") from error

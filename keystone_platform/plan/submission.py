@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import sys
+import zlib
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,6 +29,7 @@ class Submission(BaseModel):
         start_at: positions in the topics (`plan.recovery.positions_text`), of every partition that they have; None
             means the earliest offsets.
         checkpoint_directory: S3 URI; Flink makes a folder named by the job id in it.
+        savepoint_directory: S3 URI below which a stop puts its savepoint; some clusters have to know it from the start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +39,7 @@ class Submission(BaseModel):
     job_id: str
     restore_from: str | None
     checkpoint_directory: str
+    savepoint_directory: str
     start_at: str | None = None
 
 
@@ -101,7 +105,7 @@ class Connection(BaseModel):
             s3_region=settings.s3.region,
             s3_path_style=settings.s3.path_style,
             search=settings.search,
-            python=settings.flink_python or sys.executable,
+            python=settings.flink_python or ("python3" if settings.kubernetes else sys.executable),
         )
 
 
@@ -114,6 +118,37 @@ class SubmitRequest(BaseModel):
     """Base URL of the cluster's REST API."""
     connection: Connection
     submissions: tuple[Submission, ...]
+
+
+class ApplicationRequest(BaseModel):
+    """What the job program of a router with a cluster of its own is told, as one word of its command line.
+
+    It says nothing of a savepoint: where such a job starts and goes on is up to the cluster, which restarts the program
+    after the loss of a JobManager, when the savepoint of the first start is out of date.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    connection: Connection
+    submission: Submission
+
+    @classmethod
+    def of(cls, submission: Submission, connection: Connection) -> ApplicationRequest:
+        """Return the request for a submission."""
+        return cls(connection=connection, submission=submission.model_copy(update={"restore_from": None}))
+
+    def encoded(self) -> str:
+        """Return it in letters, digits, `-`, `_` and `=` only: no shell, template or list syntax touches these."""
+        return base64.urlsafe_b64encode(zlib.compress(self.model_dump_json().encode(), 9)).decode()
+
+    @classmethod
+    def decoded(cls, text: str) -> ApplicationRequest:
+        """Return what `encoded` wrote; raises ValueError for anything else."""
+        try:
+            return cls.model_validate_json(zlib.decompress(base64.urlsafe_b64decode(text)))
+        except (zlib.error, ValueError) as error:
+            message = f"this is no request of a router's job: {error}"
+            raise ValueError(message) from error
 
 
 class CheckRequest(BaseModel):

@@ -1,10 +1,15 @@
-"""One suite on the fake cluster, the fake behind HTTP and the real one: what the control loop takes for granted."""
+"""One suite on the fake cluster, the fake behind HTTP, behind Kubernetes, and the real one.
+
+What the control loop takes for granted.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,7 @@ from keystone_platform.plan.submission import Submission, SubmitOutcome
 from tests.control.fake_flink_rest import serve
 from tests.control.fakes import FakeFlink, a_plan, make_world
 from tests.e2e.platform import Platform, stream_yaml, wait_for
+from tests.kubernetes.world import KUBECONFIG_VARIABLE, kubernetes_world
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,17 @@ class Subject:
     gateways: Gateways
     plan: RouterPlan
     await_checkpoint: Callable[[str], object]
+    epochs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def submission(self, restore_from: str | None = None, job_id: str | None = None) -> Submission:
+        job_id = job_id or uuid.uuid4().hex
         return Submission(
             plan=self.plan,
-            epoch=1,
-            job_id=job_id or uuid.uuid4().hex,
+            epoch=next(self.epochs),
+            job_id=job_id,
             restore_from=restore_from,
             checkpoint_directory=self.gateways.checkpoint_directory(self.plan.route),
+            savepoint_directory=self.gateways.savepoint_directory(self.plan.route, job_id),
         )
 
     def submit(self, submission: Submission) -> SubmitOutcome:
@@ -62,10 +71,24 @@ class Subject:
         return wait_for(f"job {job_id} in the wanted state", look, 90)
 
 
-@pytest.fixture(scope="module", params=["fake", "fake over HTTP", pytest.param("real", marks=pytest.mark.stack)])
+SUBJECTS = [
+    "fake",
+    "fake over HTTP",
+    "Kubernetes",
+    *(["real API server"] if KUBECONFIG_VARIABLE in os.environ else []),
+    pytest.param("real", marks=pytest.mark.stack),
+]
+
+
+@pytest.fixture(scope="module", params=SUBJECTS)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     if request.param == "real":
         yield _real(request)
+        return
+    if request.param in ("Kubernetes", "real API server"):
+        folder = tmp_path_factory.mktemp("kubernetes")
+        with kubernetes_world(folder, real=request.param == "real API server") as world:
+            yield Subject(world.gateways, a_plan(), world.fakes.flink.checkpoint)
         return
     subject, flink = _fake(tmp_path_factory.mktemp("fake"))
     if request.param == "fake":
@@ -130,10 +153,15 @@ def test_a_stop_leaves_a_savepoint_whose_id_can_be_read_and_from_which_a_job_sta
     subject.gateways.flink.cancel(successor, 60)
 
 
-def test_a_start_from_a_savepoint_that_is_not_there_is_refused_and_nothing_runs(subject: Subject) -> None:
+def test_a_start_from_a_savepoint_that_is_not_there_is_refused_or_fails_and_nothing_runs(subject: Subject) -> None:
     missing = f"{subject.gateways.savepoint_directory(subject.plan.route, 'none')}/savepoint-none"
     submission = subject.submission(restore_from=missing)
-    assert subject.submit(submission).status == "refused"
+    status = subject.submit(submission).status
+    if status == "submitted":  # a cluster that is made for the router finds it out later
+        assert subject.wait(submission.job_id, lambda job: job.state.is_terminal).state is JobState.FAILED
+        assert subject.gateways.flink.failure(submission.job_id)
+        return
+    assert status == "refused"
     job = subject.gateways.flink.job(submission.job_id)
     assert job is None or job.state.is_terminal
 

@@ -31,7 +31,7 @@ def serve(flink: FlinkGateway) -> Iterator[str]:
     """Serve the gateway on a free port of loopback, a thread a connection, and yield the API's base URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(_Api(flink)))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -414,4 +414,5 @@ def _submission(world: World, intent: Deployment):  # type: ignore[no-untyped-de
         job_id=intent.job_id,
         restore_from=None,
         checkpoint_directory=world.gateways.checkpoint_directory(intent.route),
+        savepoint_directory=world.gateways.savepoint_directory(intent.route, intent.job_id),
     )

@@ -42,6 +42,7 @@ def submit(world: World, deployment: Deployment) -> Job:
             job_id=deployment.job_id,
             restore_from=None,
             checkpoint_directory=directory,
+            savepoint_directory=world.gateways.savepoint_directory(ROUTE, deployment.job_id),
         )
     )
     return world.flink.known[deployment.job_id]

@@ -194,6 +194,7 @@ def test_a_second_copy_of_a_router_is_refused_by_the_cluster(platform: Platform)
         job_id=deployment.job_id,
         restore_from=None,
         checkpoint_directory=platform.gateways.checkpoint_directory(deployment.route),
+        savepoint_directory=platform.gateways.savepoint_directory(deployment.route, deployment.job_id),
     )
     (outcome,) = platform.gateways.submitter.submit([copy])
     assert outcome.status == "duplicate"

@@ -38,6 +38,9 @@ def test_a_good_file_is_read_and_its_secrets_are_not_shown(tmp_path: Path) -> No
         ({"catalog": {}}, "catalog", "`type` and `uri` missing"),
         ({"s3": None}, "s3", "should be an object"),
         ({"colour": "red"}, "colour", "Extra inputs"),
+        ({"flink_rest": ""}, "", "one of `flink_rest` and `kubernetes`"),
+        ({"kubernetes": {"namespace": "a", "image": "b"}}, "", "one of `flink_rest` and `kubernetes`"),
+        ({"kubernetes": {"namespace": "a", "image": "b", "slots": 0}}, "kubernetes.slots", "greater than 0"),
     ],
 )
 def test_what_is_wrong_is_named_by_field(tmp_path: Path, change: dict[str, Any], field: str, what: str) -> None:

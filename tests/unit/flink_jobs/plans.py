@@ -100,4 +100,5 @@ def submission(plan: RouterPlan, restore_from: str | None = None) -> Submission:
         job_id="0123456789abcdef" * 2,
         restore_from=restore_from,
         checkpoint_directory=f"s3://bucket/flink/checkpoints/{plan.route}",
+        savepoint_directory=f"s3://bucket/flink/savepoints/{plan.route}",
     )
