@@ -20,6 +20,8 @@ REST_TIMEOUT_S = 10.0
 
 _POLL_S = 1.0
 
+_TRIES = 10
+
 
 class KubernetesFlink:
     """FlinkGateway over the routers of one namespace.
@@ -76,8 +78,7 @@ class KubernetesFlink:
 
         A savepoint that fails is not tried again by the operator, since the spec is set back; the job goes on.
         """
-        before = self._known(job_id)
-        asked = self._api.patch(before, {"job": {"state": "suspended"}})
+        before, asked = self._suspend(job_id)
         deadline = self._clock.now().timestamp() + timeout_s
         while self._clock.now().timestamp() < deadline:
             now = self._look(asked)
@@ -104,6 +105,17 @@ class KubernetesFlink:
         message = f"{found.name}, job {job_id}, is still being deleted after {timeout_s:.0f} s"
         raise UnknownOutcome(message, mend="Does the operator run? It has to let go of it (`metadata.finalizers`).")
 
+    def _suspend(self, job_id: str) -> tuple[Resource, Resource]:
+        """Ask for the job's end and return the resource as it was before and is after."""
+        for _ in range(_TRIES):
+            before = self._known(job_id)
+            try:
+                return before, self._api.patch(before, {"job": {"state": "suspended"}})
+            except Conflict:  # the operator has written its status meanwhile
+                continue
+        message = f"job {job_id}: its FlinkDeployment changes too often to be written"
+        raise Transient(message)
+
     def _find(self, job_id: str) -> Resource | None:
         return next(iter(self._api.list(job_selector(job_id))), None)
 
@@ -128,7 +140,7 @@ class KubernetesFlink:
     def _taken_back(self, now: Resource) -> bool:
         """Ask for the job to run on; False when the operator has done something since: then look again."""
         try:
-            self._api.patch(now, {"job": {"state": "running"}}, unchanged=True)
+            self._api.patch(now, {"job": {"state": "running"}})
         except Conflict:
             return False
         return True

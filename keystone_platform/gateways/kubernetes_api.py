@@ -67,15 +67,14 @@ class KubernetesApi:
         """
         return resource_of(self._request("POST", f"{self._path}?fieldValidation=Strict", manifest))
 
-    def patch(self, resource: Resource, spec: dict[str, Any], *, unchanged: bool = False) -> Resource:
-        """Change parts of its spec; with `unchanged` only as long as nothing of it has changed since it was read.
+    def patch(self, resource: Resource, spec: dict[str, Any]) -> Resource:
+        """Change parts of its spec, as long as nothing of it, status included, has changed since it was read.
 
         Raises:
             Conflict: it has changed, or another one has its name now.
-            Terminal, Transient, UnknownOutcome: as for `create`.
+            Terminal, Transient, UnknownOutcome: as for `create`; Terminal also when it is gone.
         """
-        version = {"resourceVersion": resource.version} if unchanged else {}
-        body = {"metadata": {"uid": resource.uid, **version}, "spec": spec}
+        body = {"metadata": {"resourceVersion": resource.version}, "spec": spec}
         path = f"{self._path}/{resource.name}?fieldValidation=Strict"
         return resource_of(self._request("PATCH", path, body, content_type=_MERGE))
 

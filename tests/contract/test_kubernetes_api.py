@@ -99,17 +99,21 @@ def test_a_write_that_builds_on_an_old_reading_is_a_conflict(world: KubernetesWo
     made = world.api.create(body)
     status(world, made, {"jobStatus": {"state": "RUNNING"}})
     with pytest.raises(Conflict):
-        world.api.patch(made, {"job": {"state": "suspended"}}, unchanged=True)
-    after = world.api.patch(made, {"job": {"state": "suspended"}})
+        world.api.patch(made, {"job": {"state": "suspended"}})
+    read = world.api.get(made.name)
+    assert read
+    after = world.api.patch(read, {"job": {"state": "suspended"}})
     assert (after.generation, after.job_state) == (2, JobState.RUNNING)
 
 
 def test_only_a_change_of_the_spec_is_a_new_generation(world: KubernetesWorld, body: dict[str, Any]) -> None:
     made = world.api.create(body)
     status(world, made, {"observedGeneration": 1, "lifecycleState": "STABLE"})
-    same = world.api.patch(made, {"job": {"state": "running"}})
+    read = world.api.get(made.name)
+    assert read
+    same = world.api.patch(read, {"job": {"state": "running"}})
     assert (same.generation, same.observed_generation, same.lifecycle) == (1, 1, "STABLE")
-    assert same.version == world.api.patch(made, {"job": {"state": "running"}}).version != made.version
+    assert same.version == read.version != made.version
 
 
 def test_what_is_deleted_stays_until_the_operator_lets_it_go(world: KubernetesWorld, body: dict[str, Any]) -> None:

@@ -185,7 +185,7 @@ def _check(body: Body, query: dict[str, str]) -> None:
 
 
 def _precondition(before: Body, wanted: Body, name: str) -> None:
-    for key in ("uid", "resourceVersion"):
+    for key in ("resourceVersion", "uid"):
         if key in wanted and wanted[key] != before["metadata"][key]:
             what = f'Operation cannot be fulfilled on flinkdeployments.flink.apache.org "{name}"'
             raise Refused(409, "Conflict", f"{what}: {key} is {before['metadata'][key]}, not {wanted[key]}")
