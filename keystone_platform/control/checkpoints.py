@@ -45,11 +45,14 @@ def inspect_checkpoints(gateways: Gateways, route: str, last: int) -> Checkpoint
         message = f"{route!r} names no single route"
         raise InvalidSpec(message, mend="Name one, `<stream>.<route>`.")
     plan, notes = (newest_taken(history) or history[0]).plan, list[str]()
+    # the table before the checkpoints, the topics after them: what is committed or sent meanwhile accuses no checkpoint
+    reach = _landed(gateways, plan, notes)
     found = [*_found(gateways, route, {each.job_id: each.epoch for each in history}, notes)]
+    origin, restart = _restart(gateways, plan, history, notes)
     found.sort(key=lambda line: (line.at, line.checkpoint_id or 0), reverse=True)
     read = _read(gateways, found[:last])
-    reach = _reach(gateways, plan, [contents for _, contents in read if contents], notes)
-    origin, restart = _restart(gateways, plan, history, notes)
+    topics = {*plan.source.topics, *(topic for _, contents in read if contents for topic in contents.offsets)}
+    reach = _with_topics(gateways, reach, sorted(topics), notes)
     committed = _committed(gateways, plan, {line.job_id for line, _ in read}, notes)
     return CheckpointReport(
         route=route,
@@ -158,18 +161,22 @@ def _metadata(gateways: Gateways, uri: str) -> bytes:
     return gateways.objects.head(file, max(size, 1))
 
 
-def _reach(gateways: Gateways, plan: RouterPlan, contents: Collection[Contents], notes: list[str]) -> Reach:
-    """Return how far the plan's topics reach, those that only a checkpoint knows, and the table."""
-    table = plan.target.table if isinstance(plan.target, WarehouseTarget) else None
-    reach = Reach(table=table)
-    topics = sorted({*plan.source.topics, *(topic for each in contents for topic in each.offsets)})
+def _landed(gateways: Gateways, plan: RouterPlan, notes: list[str]) -> Reach:
+    """Return how far the table reaches, if the route has one."""
+    if not isinstance(plan.target, WarehouseTarget):
+        return Reach()
+    table = plan.target.table
+    with _noted(notes, f"what {table} holds is"):
+        return Reach(landed=gateways.lake.next_offsets(table, plan.source.topics), table=table)
+    return Reach(table=table)
+
+
+def _with_topics(gateways: Gateways, reach: Reach, topics: Sequence[str], notes: list[str]) -> Reach:
+    """Return it with how far these topics reach: the plan's, and those that only a checkpoint knows."""
     with _noted(notes, "how far the topics reach is"):
         offsets = {topic: gateways.kafka.offsets(topic) for topic in topics}
         begin = {topic: each.begin for topic, each in offsets.items()}
-        reach = replace(reach, begin=begin, end={topic: each.end for topic, each in offsets.items()})
-    if table:
-        with _noted(notes, f"what {table} holds is"):
-            reach = replace(reach, landed=gateways.lake.next_offsets(table, topics))
+        return replace(reach, begin=begin, end={topic: each.end for topic, each in offsets.items()})
     return reach
 
 

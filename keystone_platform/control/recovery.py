@@ -54,7 +54,7 @@ def recovery_point(
         return last.restore_from if last else None
     landed = gateways.lake.next_offsets(target.table, plan.source.topics)
     if landed:
-        tell(f"there is no savepoint or checkpoint to start from: going on where {target.table} ends")
+        tell(f"no savepoint or checkpoint is as new as {target.table}: going on where it ends")
         return offsets_origin(_to_go_on_with(gateways, plan, landed, tell))
     if last and committed is not None:
         message = f"{plan.route}: job {last.job_id} has committed to {target.table}; its checkpoints and rows are gone"

@@ -16,9 +16,11 @@ from keystone_platform.defs.checkpoints import checkpoints_job
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.objects import StoredObject
 from keystone_platform.plan.checkpoint_report import CheckpointReport
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.observation import CheckpointAttempt
+from keystone_platform.plan.router_plan import KafkaTarget
 from tests.control.fakes import World, a_plan, make_world
 
 PLAN = a_plan()
@@ -129,6 +131,31 @@ def test_where_nothing_is_left_it_says_that_the_table_is_gone_on_with(world: Wor
     report = look(world)
     assert report.lines == ()
     assert report.restart == "where its table ends, playback:0:300;playback:1:250"
+
+
+def test_what_is_committed_while_it_looks_accuses_no_checkpoint(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint(world, deployed(world).job_id, "playback:0:100;playback:1:90")
+    listed = world.objects.listed
+
+    def listed_then_committed(prefix: str) -> tuple[StoredObject, ...]:
+        found = listed(prefix)
+        world.lake.landed[TABLE] = {"playback": {0: 300, 1: 250}}
+        return found
+
+    monkeypatch.setattr(world.objects, "listed", listed_then_committed)
+    (line,) = look(world).lines
+    assert line.remarks == ()
+
+
+def test_a_route_without_a_table_is_told_of_without_one(world: World) -> None:
+    plan = a_plan("playback.onward").model_copy(update={"target": KafkaTarget(topic="onward")})
+    (verdict,) = reconcile(world.gateways, [Goal(plan, 2)])
+    assert verdict.deployment, verdict.message
+    older = checkpoint(world, verdict.deployment.job_id, "playback:0:1")
+    newest = checkpoint(world, verdict.deployment.job_id, "playback:0:300")
+    report = inspect_checkpoints(world.gateways, plan.route, 20)
+    assert (report.table, report.restart) == (None, newest)
+    assert [(line.uri, line.lag, line.remarks) for line in report.lines] == [(newest, 700, ()), (older, 999, ())]
 
 
 def test_older_ones_are_counted_not_read(world: World) -> None:
