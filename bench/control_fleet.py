@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.plan.deployment import Cause, Outcome
-from keystone_platform.plan.observation import EventCounts, JobState
+from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.plan.submission import Submission
 from keystone_platform.settings import S3Settings, Settings
@@ -105,7 +105,8 @@ def deploy(fleet: PaperFleet) -> FakeFlink:
                 savepoint_directory=directory,
             )
         )
-        flink.counted[job_id] = EventCounts(events=1_000_000, dead=10)
+        flink.count(job_id, events=1_000_000, dead=10)
+        flink.checkpoint(job_id)
         ledger.record_outcome(intent, Outcome.SUBMITTED, now=clock.now())
     _age(fleet.folder / "ledger.db")
     _break(flink, list(flink.known))

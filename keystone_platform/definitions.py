@@ -10,6 +10,7 @@ from keystone_platform.defs.checkpoints import checkpoints_job
 from keystone_platform.defs.fleet import plan_declared
 from keystone_platform.defs.health import health_sensor
 from keystone_platform.defs.jobs import end_strays_job, lifecycle_jobs, pause_job, rollback_job
+from keystone_platform.defs.progress import progress_checks
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import router_assets
 from keystone_platform.defs.topics import topic_asset
@@ -33,6 +34,7 @@ def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
     pause, rollback = pause_job(), rollback_job()
     return dg.Definitions(
         assets=[*topics, *routers],
+        asset_checks=[progress_checks(planned.goals)] if planned.goals else [],
         jobs=[*lifecycle_jobs(planned), end_strays_job(), pause, rollback, checkpoints_job()],
         sensors=[health_sensor(planned.goals, pause, rollback)] if planned.goals else [],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from keystone_platform.control.health import Memory
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.sweep import RouteStatus
-from keystone_platform.plan.crash_loop import Restarts
 from keystone_platform.plan.gate import failure, servers_are_to_blame
 from keystone_platform.plan.lifecycle import Lifecycle
+from keystone_platform.plan.progress import Measurement
 
 
 def failed_gates(
-    statuses: Sequence[RouteStatus], memories: Mapping[str, Memory], restarts: Mapping[str, Restarts], now: datetime
+    statuses: Sequence[RouteStatus], memories: Mapping[str, Memory], found: Mapping[str, Measurement], now: datetime
 ) -> dict[str, str]:
     """Return by route why its changed plan is to be taken back."""
     failures = {
         status.route: failure(
-            status.last, status.job, restarts[status.route].count if status.route in restarts else 0, now
+            status.last, status.job, found[status.route].progress.restarts if status.route in found else 0, now
         )
         for status in statuses
         if status.last

@@ -64,7 +64,8 @@ def redeclared(folder: Path, goals: Sequence[Goal]) -> tuple[Goal, ...]:
 def goal_of(plan: RouterPlan, declared: LoadedRoute) -> Goal:
     """Return the goal of a route that is declared and planned."""
     route = declared.route
-    return Goal(plan, declared.stream.partitions, route.dead_letters, suspended=route.state == "suspended")
+    suspended = route.state == "suspended"
+    return Goal(plan, declared.stream.partitions, route.dead_letters, suspended=suspended, health=route.health)
 
 
 def planned_routes(folder: Path, selection: Sequence[str] | Selection) -> list[PlannedRoute]:

@@ -7,61 +7,37 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from pydantic import BaseModel, ConfigDict
-
+from keystone_platform.control.memory import Memory, Told
+from keystone_platform.control.progress import assess_progress
+from keystone_platform.control.report import Report
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.plan.crash_loop import Restarts, RestartWindow, watch
 from keystone_platform.plan.dead_letter_share import Counts, Share, Window, advance, exceeds, share_of
 from keystone_platform.plan.deployment import Cause, Deployment
-from keystone_platform.plan.gate import Gate, ask, has_given_up
+from keystone_platform.plan.figures import Figures
+from keystone_platform.plan.gate import ask, has_given_up
 from keystone_platform.plan.healing import MAX_ATTEMPTS, Incident, attempt, track
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT, Lifecycle
-from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
+from keystone_platform.plan.progress import Measurement
+from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, DeadLetterLimit
 
 GRACE = timedelta(minutes=2)
 """How long a router may start or restart before that is reported as unhealthy."""
 
-HEARTBEAT = timedelta(hours=1)
-"""Nothing changed: the report is repeated so often, since the event log keeps everything forever."""
-
-
-class Memory(BaseModel):
-    """What the sensor remembers of a route between two ticks.
-
-    Attributes:
-        since: when the route came into this state, as far as the sensor saw.
-        window: what its job has counted, to see how many of its events die.
-        gate: rollbacks that were asked for of its changed plan.
-        restarts: how often its job was restarted, to see whether it starts again and again.
-        reported: what was reported last; None: nothing yet.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    state: Lifecycle
-    epoch: int
-    since: datetime
-    incident: Incident | None = None
-    window: Window | None = None
-    gate: Gate | None = None
-    restarts: RestartWindow | None = None
-    reported: str | None = None
-    reported_at: datetime | None = None
-
 
 @dataclass(frozen=True)
-class Report:
-    """A verdict on a router's health, to be written to the event log.
+class Expected:
+    """What a route is measured against.
 
     Attributes:
-        passed: it runs and takes its events, or is meant not to run.
-        given_up: no further redeploy will be asked for: a person is needed.
-        text: one line for people.
+        limit: how many of its events may die.
+        max_lag_s: seconds that it may be behind.
+        digest: of its declared plan; None where no file declares it.
     """
 
-    passed: bool
-    given_up: bool
-    text: str
+    limit: DeadLetterLimit = DEFAULT_LIMIT
+    max_lag_s: int = DEFAULT_HEALTH.max_lag_s
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +50,8 @@ class Assessment:
         pause: why a pause is to be asked for now; None when it is not.
         rollback: why a rollback is to be asked for now; None when it is not.
         share: what died in the window; None when nobody counted.
+        progress: to be written now of how it gets on; None when there is nothing new.
+        figures: of its progress; None where it was not measured at this tick.
     """
 
     status: RouteStatus
@@ -83,6 +61,8 @@ class Assessment:
     pause: str | None = None
     share: Share | None = None
     rollback: str | None = None
+    progress: Report | None = None
+    figures: Figures | None = None
 
 
 def assess(
@@ -90,11 +70,9 @@ def assess(
     memories: Mapping[str, Memory],
     busy: frozenset[str],
     now: datetime,
-    counts: Mapping[str, Counts] = MappingProxyType({}),
-    limits: Mapping[str, DeadLetterLimit] = MappingProxyType({}),
+    found: Mapping[str, Measurement] = MappingProxyType({}),
+    expected: Mapping[str, Expected] = MappingProxyType({}),
     failures: Mapping[str, str] = MappingProxyType({}),
-    declared: Mapping[str, str] = MappingProxyType({}),
-    restarts: Mapping[str, Restarts] = MappingProxyType({}),
 ) -> tuple[Assessment, ...]:
     """Assess each route that was ever deployed, or has a job that runs.
 
@@ -103,11 +81,9 @@ def assess(
         memories: by route, of the tick before.
         busy: routes that a queued or running run is redeploying already.
         now: the time, UTC.
-        counts: what the jobs of some routes have counted.
-        limits: by route, how many of its events may die; where none is named, the default.
+        found: what was measured of the jobs of some routes.
+        expected: by route; where none is named, the defaults.
         failures: by route, why its changed plan fails its gate.
-        declared: by route, the digest of its declared plan.
-        restarts: how often the jobs of some routes were restarted.
     """
     return tuple(
         _assess(
@@ -115,35 +91,39 @@ def assess(
             memories.get(status.route),
             status.route in busy,
             now,
-            _window(status, memories.get(status.route), counts.get(status.route)),
-            limits.get(status.route, DEFAULT_LIMIT),
+            found.get(status.route),
+            expected.get(status.route, _DEFAULTS),
             failures.get(status.route, ""),
-            declared.get(status.route),
-            _restart_window(status, memories.get(status.route), restarts.get(status.route)),
         )
         for status in statuses
         if status.last is not None or status.strays
     )
 
 
-def _window(status: RouteStatus, memory: Memory | None, counts: Counts | None) -> Window | None:
+_DEFAULTS = Expected()
+
+
+def _window(status: RouteStatus, memory: Memory | None, found: Measurement | None) -> Window | None:
     """Return the window of the job that runs; None when it was never counted."""
     before = memory.window if memory and status.job and memory.window else None
     if status.job is None or (before and before.job_id != status.job.job_id):
         before = None
-    if status.job is None or counts is None:
+    progress = found.progress if found else None
+    if status.job is None or progress is None or progress.reading is None or progress.dead is None:
         return before
+    counts = Counts(at=progress.at, events=progress.reading.events, dead=progress.dead)
     return advance(before, status.job.job_id, status.job.started, counts)
 
 
-def _restart_window(status: RouteStatus, memory: Memory | None, found: Restarts | None) -> RestartWindow | None:
+def _restart_window(status: RouteStatus, memory: Memory | None, found: Measurement | None) -> RestartWindow | None:
     """Return the window of the job that runs; None when it was never asked for."""
     before = memory.restarts if memory else None
     if status.job is None or (before and before.job_id != status.job.job_id):
         before = None
     if status.job is None or found is None:
         return before
-    return watch(before, status.job.job_id, status.job.started, found)
+    restarts = Restarts(at=found.progress.at, count=found.progress.restarts, failure=found.failure)
+    return watch(before, status.job.job_id, status.job.started, restarts)
 
 
 def _assess(
@@ -151,11 +131,9 @@ def _assess(
     memory: Memory | None,
     busy: bool,
     now: datetime,
-    window: Window | None,
-    limit: DeadLetterLimit,
+    found: Measurement | None,
+    expected: Expected,
     failure: str,
-    declared: str | None,
-    restarts: RestartWindow | None,
 ) -> Assessment:
     epoch = status.last.epoch if status.last else 0
     since = memory.since if memory and memory.state is status.state else now
@@ -165,7 +143,9 @@ def _assess(
     asked = ask(gate, epoch, now) if failure and not busy else None
     taken_back = bool(failure) and (asked is not None or not has_given_up(gate, epoch))
     due = None if busy or taken_back or replaced else attempt(incident, status.state, now)
+    window, restarts = _window(status, memory, found), _restart_window(status, memory, found)
     share = share_of(window) if window and status.state is Lifecycle.RUNNING else None
+    limit = expected.limit
     dying = share is not None and exceeds(share, limit)
     report = None if replaced else _report(status, due or incident, now - since, restarts)
     report = _dying(status.route, limit) if dying else report
@@ -173,10 +153,11 @@ def _assess(
         report = Report(passed=False, given_up=False, text=f"{failure}: going back to the plan before")
     elif status.strays:
         report = Report(passed=False, given_up=False, text="; ".join(map(str, status.strays)))
-    elif report and report.passed and status.last and _is_held(status.last, declared):
+    elif report and report.passed and status.last and _is_held(status.last, expected.digest):
         report = _HELD
     pause = f"{share}, more than {limit.max_ratio:.1%}" if dying and limit.on_exceed == "pause" and not busy else None
-    mark = f"{status.state}/{epoch}/{report.text}" if report else None
+    told, report = _news(memory.told if memory else None, f"{status.state}/{epoch}", report, now)
+    progress = assess_progress(status, memory, found, expected.max_lag_s, since, now)
     fresh = Memory(
         state=status.state,
         epoch=epoch,
@@ -185,14 +166,24 @@ def _assess(
         window=window,
         gate=asked or gate,
         restarts=restarts,
-        reported=memory.reported if memory else None,
-        reported_at=memory.reported_at if memory else None,
+        trail=progress.trail,
+        stalled=progress.stalled,
+        measured_at=progress.measured_at,
+        told=told,
+        told_progress=progress.told,
     )
-    told = fresh.reported == mark and fresh.reported_at is not None and now - fresh.reported_at < HEARTBEAT
-    if report is None or told:
-        return Assessment(status, fresh, None, due, pause, share, failure if asked else None)
-    told_now = fresh.model_copy(update={"reported": mark, "reported_at": now})
-    return Assessment(status, told_now, report, due, pause, share, failure if asked else None)
+    rollback = failure if asked else None
+    return Assessment(status, fresh, report, due, pause, share, rollback, progress.report, progress.figures)
+
+
+def _news(told: Told | None, state: str, report: Report | None, now: datetime) -> tuple[Told | None, Report | None]:
+    """Return what was told last, then, and the report if it is to be told now."""
+    if report is None:
+        return told, None
+    mark = f"{state}/{report.text}"
+    if told and not told.is_due(mark, now):
+        return told, None
+    return Told(mark=mark, at=now), report
 
 
 _HELD = Report(

@@ -26,7 +26,7 @@ from keystone_platform.plan.observation import Job
 from keystone_platform.plan.rollback import held_back
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.stray import Stray
-from keystone_platform.spec.models import DEFAULT_LIMIT, DeadLetterLimit
+from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, DeadLetterLimit, HealthSpec
 
 Progress = Callable[[str, str], None]
 """Is told (route, what is being done now)."""
@@ -49,6 +49,7 @@ class Goal:
         limit: how many of its events may die.
         why: what a pause or a rollback is for; goes into the ledger.
         suspended: it shall not run although its plan is known.
+        health: what its health check takes for well.
     """
 
     plan: RouterPlan
@@ -56,6 +57,7 @@ class Goal:
     limit: DeadLetterLimit = DEFAULT_LIMIT
     why: str = ""
     suspended: bool = False
+    health: HealthSpec = DEFAULT_HEALTH
 
     @property
     def route(self) -> str:

@@ -5,16 +5,18 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 from pydantic import TypeAdapter, ValidationError
 
-from keystone_platform.control.crash_loops import find_restarts
-from keystone_platform.control.dead_letter_counts import count_dead_letters
 from keystone_platform.control.gate import failed_gates
-from keystone_platform.control.health import Assessment, Memory, assess
+from keystone_platform.control.health import Assessment, Expected, assess
+from keystone_platform.control.measure import measure
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.reconcile import Goal
+from keystone_platform.control.report import Report
 from keystone_platform.control.report_limit import limit_reports
 from keystone_platform.control.sweep import sweep
 from keystone_platform.defs import keys
@@ -54,9 +56,9 @@ def health_sensor(
         rollback: the job that it asks for where a changed plan fails.
     """
     routes = list(goals)
-    declared = {route: goal.plan.digest for route, goal in goals.items()}
-    limits = {route: goal.limit for route, goal in goals.items()}
-    selection = dg.AssetSelection.assets(*(keys.router_key(route) for route in routes))
+    expected = {route: Expected(goal.limit, goal.health.max_lag_s, goal.plan.digest) for route, goal in goals.items()}
+    selection = dg.AssetSelection.assets(*(keys.router_key(route) for route in routes)).without_checks()
+    selection |= dg.AssetSelection.checks(*(_running(route) for route in routes))
     redeploy = dg.define_asset_job(keys.REDEPLOY_JOB, selection, description="Reconciles routers: starts what is down.")
 
     @dg.sensor(
@@ -74,12 +76,10 @@ def health_sensor(
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         now = gateways.clock.now()
-        counts = count_dead_letters(gateways, statuses, memories)
-        restarts = find_restarts(gateways, statuses, memories)
-        failures = failed_gates(statuses, memories, restarts, now)
-        busy = _busy(context.instance)
-        found = assess(statuses, memories, busy, now, counts, limits, failures, declared, restarts)
-        assessments = limit_reports(found, memories)
+        found = measure(gateways, statuses, memories)
+        failures = failed_gates(statuses, memories, found, now)
+        assessed = assess(statuses, memories, _busy(context.instance), now, found, expected, failures)
+        assessments = limit_reports(assessed, memories)
         flink = keystone.settings().flink_rest
         cursor = _CURSOR.dump_json({item.status.route: item.memory for item in assessments}).decode()
         return dg.SensorResult(
@@ -89,6 +89,11 @@ def health_sensor(
         )
 
     return router_health
+
+
+def _running(route: str) -> dg.AssetCheckKey:
+    """Return the check that a redeploy evaluates; progress is measured when the router had time to make some."""
+    return dg.AssetCheckKey(keys.router_key(route), keys.RUNNING_CHECK)
 
 
 def _memories(context: dg.SensorEvaluationContext) -> dict[str, Memory]:
@@ -125,6 +130,7 @@ def _redeploys(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
             run_key=hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest(),
             job_name=keys.REDEPLOY_JOB,
             asset_selection=[keys.router_key(item.status.route) for item in due],
+            asset_check_keys=[_running(item.status.route) for item in due],
             tags=_tags(len(due)),
         )
     ]
@@ -166,9 +172,29 @@ def _rollbacks(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
 
 
 def _events(item: Assessment, flink: str) -> list[dg.AssetCheckEvaluation | dg.AssetObservation]:
-    if item.report is None:
+    """Return a check for each report, and an observation of what there is to plot."""
+    reports = {keys.RUNNING_CHECK: item.report, keys.PROGRESS_CHECK: item.progress}
+    told = {check: report for check, report in reports.items() if report}
+    if not told:
         return []
-    key = keys.router_key(item.status.route)
+    key, metadata = keys.router_key(item.status.route), _metadata(item, flink)
+    text = "; ".join(report.text for report in told.values())
+    checks = [_check(key, check, report, metadata) for check, report in told.items()]
+    return [*checks, dg.AssetObservation(key, description=text, metadata=metadata)]
+
+
+def _check(key: dg.AssetKey, name: str, report: Report, metadata: Mapping[str, Any]) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=name,
+        passed=report.passed,
+        severity=keys.severity(report),
+        description=report.text,
+        metadata=metadata,
+    )
+
+
+def _metadata(item: Assessment, flink: str) -> dict[str, Any]:
     metadata = status_metadata(item.status, flink)
     if item.memory.incident:
         metadata[keys.ATTEMPTS] = item.memory.incident.attempts
@@ -177,14 +203,6 @@ def _events(item: Assessment, flink: str) -> list[dg.AssetCheckEvaluation | dg.A
     if item.share:
         counted = {keys.EVENTS: item.share.events, keys.DEAD_LETTERS: item.share.dead}
         metadata |= {**counted, keys.DEAD_LETTER_RATIO: item.share.ratio}
-    return [
-        dg.AssetCheckEvaluation(
-            asset_key=key,
-            check_name=keys.RUNNING_CHECK,
-            passed=item.report.passed,
-            severity=dg.AssetCheckSeverity.ERROR if item.report.given_up else dg.AssetCheckSeverity.WARN,
-            description=item.report.text,
-            metadata=metadata,
-        ),
-        dg.AssetObservation(key, description=item.report.text, metadata=metadata),
-    ]
+    if item.figures:
+        metadata |= keys.figures_metadata(item.figures)
+    return metadata

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dagster import AssetKey
+from dataclasses import asdict
+
+from dagster import AssetCheckSeverity, AssetKey
+
+from keystone_platform.control.report import Report
+from keystone_platform.plan.figures import Figures
 
 HEALING_TAG = "keystone/healing"
 """Tag of a run that the health sensor asked for."""
 
 RUNNING_CHECK = "running"
 """Asset check of a router: every subtask of its job runs, by its own plan."""
+
+PROGRESS_CHECK = "progress"
+"""Asset check of a router: what it reads gets through, and soon enough."""
 
 ROUTE_TAG = "keystone/route"
 """Tag of a run that the health sensor asked for and that selects no asset: the route that it acts on."""
@@ -68,3 +76,13 @@ def router_key(route: str) -> AssetKey:
     """Return the asset of the route `<stream>.<route name>`."""
     stream, name = route.split(".", 1)
     return AssetKey(["router", stream, name])
+
+
+def figures_metadata(figures: Figures) -> dict[str, int | float]:
+    """Return the figures that are known as `keystone/<name>`: `Figures` says what each means."""
+    return {f"keystone/{name}": value for name, value in asdict(figures).items() if value is not None}
+
+
+def severity(report: Report) -> AssetCheckSeverity:
+    """Return how bad it is where the report is no pass: an error needs a person."""
+    return AssetCheckSeverity.ERROR if report.given_up else AssetCheckSeverity.WARN

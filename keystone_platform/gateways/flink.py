@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job
+from keystone_platform.plan.observation import Checkpoints, Cluster, Job
+from keystone_platform.plan.progress import JobProgress
 
 
 class FlinkGateway(Protocol):
@@ -26,12 +27,12 @@ class FlinkGateway(Protocol):
         """Return the job's checkpoint statistics; raises Transient if the job is unknown."""
         ...
 
-    def event_counts(self, job_id: str) -> EventCounts | None:
-        """Return what the router's job has counted, or None when it does not tell (yet); some three requests."""
-        ...
+    def progress(self, job_id: str) -> JobProgress:
+        """Measure the router's job: how far it has come, its rates (events/s), shares of time (0 to 1), checkpoints.
 
-    def restarts(self, job_id: str) -> int:
-        """Return how often Flink has restarted the job; it tells some seconds late. Transient if it is unknown."""
+        Some five requests, each tried once: who measures does so again. What its tasks do not (yet) tell is None. The
+        metrics behind it are up to some 15 s old, restarts too. Safe from several threads. Transient if it is unknown.
+        """
         ...
 
     def failure(self, job_id: str) -> str | None:

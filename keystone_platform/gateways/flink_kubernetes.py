@@ -14,7 +14,8 @@ from keystone_platform.gateways.flink_deployment import FLEET, job_selector
 from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.kubernetes_api import KubernetesApi
 from keystone_platform.gateways.kubernetes_resource import Resource
-from keystone_platform.plan.observation import Checkpoints, Cluster, EventCounts, Job
+from keystone_platform.plan.observation import Checkpoints, Cluster, Job
+from keystone_platform.plan.progress import JobProgress
 
 REST_TIMEOUT_S = 10.0
 
@@ -58,11 +59,8 @@ class KubernetesFlink:
     def checkpoints(self, job_id: str) -> Checkpoints:
         return self._rest(job_id).checkpoints(job_id)
 
-    def event_counts(self, job_id: str) -> EventCounts | None:
-        return self._rest(job_id).event_counts(job_id)
-
-    def restarts(self, job_id: str) -> int:
-        return self._rest(job_id).restarts(job_id)
+    def progress(self, job_id: str) -> JobProgress:
+        return self._rest(job_id).progress(job_id)
 
     def failure(self, job_id: str) -> str | None:
         """Return what Flink says of it, or the operator where no JobManager answers (any more)."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
+from keystone_platform.gateways import flink_metrics
 from keystone_platform.gateways.clock import Clock, SystemClock
-from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, EventCounts, Job, JobState
+from keystone_platform.gateways.flink_metrics import Answers, Vertex
+from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, Job, JobState
+from keystone_platform.plan.progress import JobProgress
+
+T = TypeVar("T")
 
 _POLL_S = 0.5
-
-_EVENTS = re.compile(r"Source__.*\.numRecordsOut")
-"""Metric of the operator that reads the topics: a row a record."""
-
-_DEAD = re.compile(r"_dead_letters\[\d+\]__Writer\.numRecordsIn")
-"""Metric of the operator that writes the dead letters, as flink_jobs names their table."""
 
 
 class FlinkRest:
@@ -51,34 +50,31 @@ class FlinkRest:
         return next((job for job in self.jobs() if job.job_id == job_id), None)
 
     def checkpoints(self, job_id: str) -> Checkpoints:
-        body = self._get(f"/jobs/{job_id}/checkpoints")
-        latest = body["latest"] or {}
-        completed = latest.get("completed") or {}
-        restored = latest.get("restored") or {}
-        return Checkpoints(
-            completed=body["counts"]["completed"],
-            failed=body["counts"]["failed"],
-            latest_path=completed.get("external_path"),
-            latest_at=_time(completed["latest_ack_timestamp"]) if completed else None,
-            restored_from=restored.get("external_path"),
-            history=tuple(map(_attempt, body["history"])),
+        return _checkpoints(self._get(f"/jobs/{job_id}/checkpoints"))
+
+    def progress(self, job_id: str) -> JobProgress:
+        at = self._clock.now()
+        job = self._request("GET", f"/jobs/{job_id}")
+        found = {vertex: self._metrics(job_id, vertex) for vertex in map(_vertex, job["vertices"])}
+        restarts = self._request("GET", f"/jobs/{job_id}/metrics?get=numRestarts")
+        rows = _first(flink_metrics.written(vertex, told) for vertex, told in found.items())
+        of_committers = [told for vertex, told in found.items() if vertex.is_committer]
+        return JobProgress(
+            at=at,
+            restarts=max((int(metric["value"]) for metric in restarts), default=0),
+            checkpoints=_checkpoints(self._request("GET", f"/jobs/{job_id}/checkpoints")),
+            reading=_first(flink_metrics.reading(vertex, told) for vertex, told in found.items()),
+            dead=_first(flink_metrics.dead_letters(vertex, told) for vertex, told in found.items()),
+            committing=_first(flink_metrics.committing(rows, told) for told in of_committers),
         )
 
-    def event_counts(self, job_id: str) -> EventCounts | None:
-        events: list[int] = []
-        dead: list[int] = []
-        for vertex in self._get(f"/jobs/{job_id}")["vertices"]:
-            path = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
-            for pattern, found in ((_EVENTS, events), (_DEAD, dead)):
-                names = [metric["id"] for metric in self._get(path) if pattern.fullmatch(metric["id"])]
-                if names:
-                    asked = urlencode({"get": ",".join(names), "agg": "sum"})
-                    found += [int(metric["sum"]) for metric in self._get(f"{path}?{asked}")]
-        return EventCounts(sum(events), sum(dead)) if events and dead else None
-
-    def restarts(self, job_id: str) -> int:
-        metrics = self._get(f"/jobs/{job_id}/metrics?get=numRestarts")
-        return max((int(metric["value"]) for metric in metrics), default=0)
+    def _metrics(self, job_id: str, vertex: Vertex) -> Answers:
+        path, names = f"/jobs/{job_id}/vertices/{vertex.vertex_id}/subtasks/metrics", vertex.wanted()
+        if vertex.is_committer:
+            names = flink_metrics.wanted_of_committer(metric["id"] for metric in self._request("GET", path))
+        if not names:
+            return {}
+        return flink_metrics.answers(self._request("GET", f"{path}?{urlencode({'get': ','.join(names)})}"))
 
     def failure(self, job_id: str) -> str | None:
         entries = self._get(f"/jobs/{job_id}/exceptions?maxExceptions=1")["exceptionHistory"]["entries"]
@@ -202,6 +198,28 @@ def _attempt(entry: dict[str, Any]) -> CheckpointAttempt:
         state_bytes=entry["state_size"],
         path=entry.get("external_path"),
         failure=(_root_cause(entry.get("failure_message") or "") or "no reason given") if status == "failed" else "",
+    )
+
+
+def _vertex(entry: dict[str, Any]) -> Vertex:
+    return Vertex(entry["id"], entry["name"], entry["parallelism"])
+
+
+def _first(values: Iterable[T | None]) -> T | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _checkpoints(body: dict[str, Any]) -> Checkpoints:
+    latest = body["latest"] or {}
+    completed = latest.get("completed") or {}
+    restored = latest.get("restored") or {}
+    return Checkpoints(
+        completed=body["counts"]["completed"],
+        failed=body["counts"]["failed"],
+        latest_path=completed.get("external_path"),
+        latest_at=_time(completed["latest_ack_timestamp"]) if completed else None,
+        restored_from=restored.get("external_path"),
+        history=tuple(map(_attempt, body["history"])),
     )
 
 

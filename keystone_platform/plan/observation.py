@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Literal
 
 
@@ -62,19 +63,6 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class EventCounts:
-    """What a router's job has counted since its tasks were started.
-
-    Attributes:
-        events: read from its topics.
-        dead: written to the dead letters.
-    """
-
-    events: int
-    dead: int
-
-
-@dataclass(frozen=True)
 class CheckpointAttempt:
     """A checkpoint or savepoint that a job made, makes or failed to make.
 
@@ -116,3 +104,14 @@ class Checkpoints:
     latest_at: datetime | None
     restored_from: str | None
     history: tuple[CheckpointAttempt, ...] = ()
+
+    @property
+    def newest(self) -> CheckpointAttempt | None:
+        """The newest completed one; None where Flink remembers none."""
+        return next((each for each in self.history if each.status == "completed"), None)
+
+    @property
+    def failures(self) -> tuple[CheckpointAttempt, ...]:
+        """What failed since then, newest first; no more than Flink remembers (ten attempts)."""
+        ended = [each for each in self.history if each.status != "in progress"]
+        return tuple(takewhile(lambda each: each.status == "failed", ended))

@@ -172,6 +172,16 @@ class DeadLetterLimit(Spec):
 DEFAULT_LIMIT = DeadLetterLimit()
 
 
+class HealthSpec(Spec):
+    """What a route's health check takes for well."""
+
+    max_lag_s: int = Field(default=300, ge=10, le=7 * 24 * 3600, strict=True)
+    """Seconds that the router may be behind without catching up, until the check `progress` fails."""
+
+
+DEFAULT_HEALTH = HealthSpec()
+
+
 class AutoscaleSpec(Spec):
     """Lets the platform choose a route's parallelism within bounds."""
 
@@ -210,6 +220,7 @@ class RouteSpec(Spec):
     """Seconds between checkpoints and so between commits: the age of a landed row, against the number of files."""
 
     dead_letters: DeadLetterLimit = DEFAULT_LIMIT
+    health: HealthSpec = DEFAULT_HEALTH
     state: Literal["running", "suspended"] = "running"
     """`suspended`: an apply stops the router with a savepoint; without the key it goes on from there."""
 

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from keystone_platform.spec.models import (
     AutoscaleSpec,
     DeadLetterLimit,
+    HealthSpec,
     KafkaSink,
     RouteSpec,
     SearchSink,
@@ -32,6 +33,7 @@ MODELS: dict[Keys, type[Spec]] = {
     ("routes", "sink", "search"): SearchSink,
     ("routes", "select"): SelectItem,
     ("routes", "dead_letters"): DeadLetterLimit,
+    ("routes", "health"): HealthSpec,
     ("routes", "autoscale"): AutoscaleSpec,
 }
 
@@ -69,6 +71,8 @@ FORMS: dict[Keys, str] = {
     ("routes", "dead_letters"): "`max_ratio` and, if wanted, `on_exceed`",
     ("routes", "dead_letters", "max_ratio"): "a share of the events from 0 to 1, such as 0.01",
     ("routes", "dead_letters", "on_exceed"): "`warn` or `pause`",
+    ("routes", "health"): "`max_lag_s`",
+    ("routes", "health", "max_lag_s"): "a whole number of seconds from 10 to 604800",
     ("routes", "sink"): "one of `warehouse: {table: …}`, `kafka: {topic: …}`, `search: {index: …}`",
     ("routes", "sink", "warehouse"): "`table: namespace.name`",
     ("routes", "sink", "warehouse", "table"): "`namespace.name`, lower-case letters, digits and underscores",

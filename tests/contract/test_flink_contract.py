@@ -10,22 +10,28 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.prepare import prepare
+from keystone_platform.errors import Transient
 from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.objects import checkpoint_prefix, newest_checkpoint
 from keystone_platform.plan.observation import Job, JobState
+from keystone_platform.plan.progress import Committing, JobProgress
 from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, checkpoint_id
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
+from keystone_platform.producer.producer import KeystoneProducer
 from tests.control.fake_flink_rest import serve
 from tests.control.fakes import FakeFlink, a_plan, make_world
 from tests.e2e.platform import Platform, stream_yaml, wait_for
 from tests.kubernetes.world import KUBECONFIG_VARIABLE, kubernetes_world
+
+GOOD, BROKEN = 400, 20
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,13 @@ class Subject:
 
     Attributes:
         await_checkpoint: makes or waits for a complete checkpoint of the job.
+        feed: gives the job GOOD events that land and BROKEN ones that become dead letters.
     """
 
     gateways: Gateways
     plan: RouterPlan
     await_checkpoint: Callable[[str], object]
+    feed: Callable[[str], object]
     epochs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def submission(self, restore_from: str | None = None, job_id: str | None = None) -> Submission:
@@ -88,7 +96,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.param in ("Kubernetes", "real API server"):
         folder = tmp_path_factory.mktemp("kubernetes")
         with kubernetes_world(folder, real=request.param == "real API server") as world:
-            yield Subject(world.gateways, a_plan(), world.fakes.flink.checkpoint)
+            yield Subject(world.gateways, a_plan(), world.fakes.flink.checkpoint, partial(_feed, world.fakes.flink))
         return
     subject, flink = _fake(tmp_path_factory.mktemp("fake"))
     if request.param == "fake":
@@ -100,7 +108,13 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def _fake(folder: Path) -> tuple[Subject, FakeFlink]:
     world = make_world(folder)
-    return Subject(world.gateways, a_plan(), world.flink.checkpoint), world.flink
+    return Subject(world.gateways, a_plan(), world.flink.checkpoint, partial(_feed, world.flink)), world.flink
+
+
+def _feed(flink: FakeFlink, job_id: str) -> None:
+    flink.count(job_id, GOOD + BROKEN, BROKEN)
+    flink.committing[job_id] = Committing(written=GOOD, committed=GOOD, age_s=1.0)
+    flink.checkpoint(job_id)
 
 
 def _real(request: pytest.FixtureRequest) -> Subject:
@@ -114,7 +128,13 @@ def _real(request: pytest.FixtureRequest) -> Subject:
         before = flink.checkpoints(job_id).completed
         wait_for("a checkpoint", lambda: flink.checkpoints(job_id).completed > before or None, 60)
 
-    return Subject(platform.gateways, plan, await_checkpoint)
+    def feed(job_id: str) -> None:
+        platform.produce("contract", range(GOOD))
+        with KeystoneProducer(platform.settings.kafka, "tests") as producer:
+            for _ in range(BROKEN):
+                producer.send("contract", b"{broken")
+
+    return Subject(platform.gateways, plan, await_checkpoint, feed)
 
 
 def test_a_job_that_was_never_submitted_is_unknown(subject: Subject) -> None:
@@ -166,10 +186,42 @@ def test_a_start_from_a_savepoint_that_is_not_there_is_refused_or_fails_and_noth
     assert job is None or job.state.is_terminal
 
 
-def test_a_job_that_nothing_befell_has_not_restarted(subject: Subject) -> None:
+def test_a_job_tells_what_it_has_read_handed_over_and_how_hard_it_works(subject: Subject) -> None:
     job_id = subject.running()
-    assert subject.gateways.flink.restarts(job_id) == 0
+    subject.feed(job_id)
+    told = wait_for("the job tells of all that it was given", lambda: _told(subject.gateways, job_id), 60)
+    reading, committing = told.reading, told.committing
+    assert reading is not None
+    assert committing is not None
+    assert (reading.events, reading.lag, told.dead) == (GOOD + BROKEN, 0, BROKEN)
+    assert (committing.written, committing.committed, committing.waiting) == (GOOD, GOOD, 0)
+    assert committing.age_s < 60
+    assert reading.parallelism == subject.plan.parallelism
+    assert 0 < reading.per_s <= GOOD + BROKEN
+    assert 0 <= reading.backpressured <= reading.busy < 1
+    assert told.restarts == 0
+    assert told.checkpoints.completed > 0
+    assert told.checkpoints.latest_at is not None
+    assert told.checkpoints.latest_at <= told.at
+    assert told.checkpoints.newest is not None
+    assert told.checkpoints.newest.state_bytes > 0
+    assert told.checkpoints.newest.at == told.checkpoints.latest_at
     subject.gateways.flink.cancel(job_id, 60)
+
+
+def _told(gateways: Gateways, job_id: str) -> JobProgress | None:
+    """Return the measurement when all of it is of the same moment: metrics are some seconds old, not equally so."""
+    found = gateways.flink.progress(job_id)
+    reading, committing = found.reading, found.committing
+    if reading is None or committing is None or reading.lag is None:
+        return None
+    counted = (reading.events, found.dead, committing.written, committing.committed)
+    return found if counted >= (GOOD + BROKEN, BROKEN, GOOD, GOOD) else None
+
+
+def test_a_job_that_is_unknown_cannot_be_measured(subject: Subject) -> None:
+    with pytest.raises(Transient):
+        subject.gateways.flink.progress(uuid.uuid4().hex)
 
 
 def test_slots_are_taken_while_a_job_runs_and_free_afterwards(subject: Subject) -> None:

@@ -16,14 +16,20 @@ from urllib.parse import parse_qs, urlsplit
 
 from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.flink import FlinkGateway
-from keystone_platform.plan.observation import Job
+from keystone_platform.plan.observation import CheckpointAttempt, Job
+from keystone_platform.plan.progress import JobProgress
 
 STOP_TIMEOUT_S = 60.0
 
 _TASK_STATES = ("created", "scheduled", "deploying", "running", "finished", "canceling", "canceled", "failed")
-_VERTEX = "cbc357ccb763df2852fee8c4fc7d55f2"
-_EVENTS = "Source__events.numRecordsOut"
-_DEAD = "playback_dead_letters[4]__Writer.numRecordsIn"
+_ROUTER, _COMMITTER = "cbc357ccb763df2852fee8c4fc7d55f2", "7675c1856f71fd7373015215b2251025"
+_SOURCE = "Source__events_of_playback__playback_replay_warehouse"
+_VERTICES = {
+    _ROUTER: "Source: events of playback, playback.replay.warehouse -> (Calc[2] -> playback.warehouse: Writer, "
+    "Calc[4] -> _dead_letters[5]: Writer -> _dead_letters[5]: Committer)",
+    "d5e3c229f79bd8c71b1ae078dad376d0": "playback.warehouse: Sink pre-commit aggregator: playback.warehouse",
+    _COMMITTER: "playback.warehouse: Committer",
+}
 
 
 @contextmanager
@@ -61,16 +67,16 @@ class _Api:
             case ["jobs", "overview"]:
                 return {"jobs": [_overview(job) for job in self._flink.jobs()]}
             case ["jobs", job_id]:
-                return {"jid": self._known(job_id).job_id, "vertices": [{"id": _VERTEX, "name": "router"}]}
+                return {"jid": self._known(job_id).job_id, "vertices": self._vertices(job_id)}
             case ["jobs", job_id, "checkpoints"]:
                 return self._checkpoints(job_id)
             case ["jobs", job_id, "metrics"]:
-                return [{"id": "numRestarts", "value": str(self._flink.restarts(self._known(job_id).job_id))}]
+                return [{"id": "numRestarts", "value": str(self._progress(job_id).restarts)}]
             case ["jobs", job_id, "exceptions"]:
                 reason = self._flink.failure(self._known(job_id).job_id)
                 return {"exceptionHistory": {"entries": [{"stacktrace": reason}] if reason else []}}
-            case ["jobs", job_id, "vertices", _, "subtasks", "metrics"]:
-                return self._metrics(job_id, query)
+            case ["jobs", job_id, "vertices", vertex, "subtasks", "metrics"]:
+                return self._metrics(job_id, vertex, query)
             case ["jobs", _, "savepoints", trigger]:
                 return {"status": {"id": "COMPLETED"}, "operation": self._stops[trigger]}
         raise _Unknown(path)
@@ -94,25 +100,74 @@ class _Api:
             raise _Unknown(job_id)
         return job
 
+    def _progress(self, job_id: str) -> JobProgress:
+        return self._flink.progress(self._known(job_id).job_id)
+
+    def _vertices(self, job_id: str) -> list[dict[str, Any]]:
+        reading = self._progress(job_id).reading
+        parallelism = reading.parallelism if reading else 1
+        return [{"id": key, "name": name, "parallelism": parallelism} for key, name in _VERTICES.items()]
+
     def _checkpoints(self, job_id: str) -> dict[str, Any]:
         found = self._flink.checkpoints(self._known(job_id).job_id)
+        restored = {"external_path": found.restored_from} if found.restored_from else None
         completed = None
-        if found.latest_path and found.latest_at:
+        if found.latest_at:
             at = int(found.latest_at.timestamp() * 1000)
             completed = {"external_path": found.latest_path, "latest_ack_timestamp": at}
-        restored = {"external_path": found.restored_from} if found.restored_from else None
         return {
             "counts": {"completed": found.completed, "failed": found.failed},
             "latest": {"completed": completed, "restored": restored},
-            "history": [],
+            "history": [_attempt(each) for each in found.history],
         }
 
-    def _metrics(self, job_id: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        counts = self._flink.event_counts(self._known(job_id).job_id)
-        values = {_EVENTS: counts.events, _DEAD: counts.dead} if counts else {}
+    def _metrics(self, job_id: str, vertex: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        values = _metrics(self._progress(job_id), vertex)
         if "get" not in query:
             return [{"id": name} for name in values]
-        return [{"id": name, "sum": values[name]} for name in query["get"][0].split(",")]
+        wanted = query["get"][0].split(",")
+        return [{"id": name, **values[name]} for name in wanted if name in values]
+
+
+def _attempt(each: CheckpointAttempt) -> dict[str, Any]:
+    return {
+        "id": each.checkpoint_id,
+        "status": each.status.upper().replace(" ", "_"),
+        "is_savepoint": each.is_savepoint,
+        "trigger_timestamp": int((each.at.timestamp() - each.took_s) * 1000),
+        "end_to_end_duration": int(each.took_s * 1000),
+        "state_size": each.state_bytes,
+        "external_path": each.path,
+        "failure_message": each.failure,
+    }
+
+
+def _metrics(progress: JobProgress, vertex: str) -> dict[str, dict[str, float]]:
+    """Return the aggregated metrics of a vertex; idle time is what is left of the busiest subtask's second."""
+    reading, committing = progress.reading, progress.committing
+    if vertex == _COMMITTER and committing:
+        prefix = "playback_warehouse__Committer.IcebergFilesCommitter.table.keystone_events_playback"
+        return {
+            f"{prefix}.committedDataFilesRecordCount": _aggregated(committing.committed),
+            f"{prefix}.elapsedSecondsSinceLastSuccessfulCommit": _aggregated(committing.age_s),
+        }
+    if vertex != _ROUTER or reading is None:
+        return {}
+    pending = {} if reading.lag is None else {f"{_SOURCE}.pendingRecords": _aggregated(reading.lag)}
+    writing = {"playback_warehouse__Writer.numRecordsIn": _aggregated(committing.written)} if committing else {}
+    return {
+        "idleTimeMsPerSecond": _aggregated(1000 * (1 - reading.busy)),
+        "backPressuredTimeMsPerSecond": _aggregated(1000 * reading.backpressured),
+        f"{_SOURCE}.numRecordsIn": _aggregated(reading.events),
+        f"{_SOURCE}.numRecordsInPerSecond": _aggregated(reading.per_s),
+        "_dead_letters[5]__Writer.numRecordsIn": _aggregated(progress.dead or 0),
+        **pending,
+        **writing,
+    }
+
+
+def _aggregated(value: float) -> dict[str, float]:
+    return {"min": value, "max": value, "avg": value, "sum": value}
 
 
 def _overview(job: Job) -> dict[str, Any]:

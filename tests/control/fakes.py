@@ -19,7 +19,8 @@ from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.gateways.objects import StoredObject
 from keystone_platform.plan.checkpoint_contents import Contents
-from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, EventCounts, Job, JobState
+from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, Job, JobState
+from keystone_platform.plan.progress import Committing, JobProgress, Reading
 from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, NextOffsets, offsets_of_text
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
 from keystone_platform.plan.slot_quota import UNBOUNDED, SlotQuotas
@@ -83,13 +84,16 @@ class FakeFlink:
     savepoints_fail: bool = False
     known: dict[str, Job] = field(default_factory=dict)
     submissions: list[Submission] = field(default_factory=list)
-    counted: dict[str, EventCounts] = field(default_factory=dict)
+    reading: dict[str, Reading] = field(default_factory=dict)
+    dead: dict[str, int] = field(default_factory=dict)
+    committing: dict[str, Committing] = field(default_factory=dict)
     restarted: dict[str, int] = field(default_factory=dict)
     remembered: dict[str, tuple[CheckpointAttempt, ...]] = field(default_factory=dict)
     """What jobs tell of their checkpoints."""
     fails_at_start: set[str] = field(default_factory=set)
     """Digests of plans whose jobs fail as soon as they run."""
     _checkpoints: dict[str, int] = field(default_factory=dict)
+    _completed: dict[str, CheckpointAttempt] = field(default_factory=dict)
 
     def cluster(self) -> Cluster:
         self._answer()
@@ -107,16 +111,39 @@ class FakeFlink:
 
     def checkpoints(self, job_id: str) -> Checkpoints:
         self._answer()
-        count, history = self._checkpoints.get(job_id, 0), self.remembered.get(job_id, ())
-        return Checkpoints(count, 0, None, None, self._submission(job_id).restore_from, history)
+        made = self._completed.get(job_id)
+        return Checkpoints(
+            completed=self._checkpoints.get(job_id, 0),
+            failed=0,
+            latest_path=made.path if made else None,
+            latest_at=made.at if made else None,
+            restored_from=self._submission(job_id).restore_from,
+            history=self.remembered.get(job_id, (made,) if made else ()),
+        )
 
-    def event_counts(self, job_id: str) -> EventCounts | None:
+    def progress(self, job_id: str) -> JobProgress:
         self._answer()
-        return self.counted.get(job_id)
+        if job_id not in self.known:
+            message = f"no job {job_id}"
+            raise Transient(message)
+        whole = self.known[job_id].is_running
+        return JobProgress(
+            at=self.clock.now(),
+            restarts=self.restarted.get(job_id, 0),
+            checkpoints=self.checkpoints(job_id),
+            reading=self.reading.get(job_id, self._idle(job_id)) if whole else None,
+            dead=self.dead.get(job_id, 0) if whole else None,
+            committing=self.committing.get(job_id) if whole else None,
+        )
 
-    def restarts(self, job_id: str) -> int:
-        self._answer()
-        return self.restarted.get(job_id, 0)
+    def count(self, job_id: str, events: int, dead: int = 0) -> None:
+        """Let the job have read so many events, and have written so many of them to the dead letters."""
+        self.reading[job_id] = replace(self._idle(job_id), events=events, lag=0, per_s=1.0, busy=0.1)
+        self.dead[job_id] = dead
+
+    def _idle(self, job_id: str) -> Reading:
+        parallelism = self._submission(job_id).plan.parallelism
+        return Reading(parallelism=parallelism, events=0, per_s=0.0, lag=None, busy=0.0, backpressured=0.0)
 
     def failure(self, job_id: str) -> str | None:
         fell = self.known[job_id].state is JobState.FAILED or self.restarted.get(job_id, 0) > 0
@@ -157,8 +184,11 @@ class FakeFlink:
         """Complete one checkpoint of the job, which `holds` these positions, and return its URI."""
         submission = self._submission(job_id)
         metadata = self._metadata(job_id) + holds.encode()
-        uri = f"{submission.checkpoint_directory}/{job_id}/chk-{self._checkpoints[job_id]}"
+        number = self._checkpoints[job_id]
+        uri = f"{submission.checkpoint_directory}/{job_id}/chk-{number}"
         self.objects.stored[f"{uri}/_metadata"] = metadata
+        made = CheckpointAttempt(number, "completed", False, self.clock.now(), 0.1, len(metadata), uri)
+        self._completed[job_id] = made
         return uri
 
     def set_state(self, job_id: str, state: JobState) -> None:
@@ -222,6 +252,8 @@ class FakeKafka:
     topics: dict[str, int] = field(default_factory=dict)
     reaches: dict[str, Offsets] = field(default_factory=dict)
     """How far topics reach; empty ones need not be named."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """Sums of where topics' partitions end."""
     reachable: bool = True
     records: dict[str, int] = field(default_factory=dict)
     """Largest record of the topics whose own is another than Keystone's."""
@@ -236,7 +268,10 @@ class FakeKafka:
         return created
 
     def ends(self, topics: Collection[str]) -> Mapping[str, int]:
-        return {}
+        if topics and not self.reachable:
+            message = "Kafka does not answer"
+            raise Transient(message, mend="Is it up?")
+        return {topic: self.ended[topic] for topic in topics if topic in self.ended}
 
     def offsets(self, topic: str) -> Offsets:
         return self.reaches.get(topic, Offsets({}, {}))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from keystone_platform.control.crash_loops import ASKED_PER_TICK, find_restarts
-from keystone_platform.control.health import Memory, Report, assess
+from keystone_platform.control.health import assess
+from keystone_platform.control.measure import measure
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.report import Report
 from keystone_platform.control.sweep import sweep
 from keystone_platform.plan.crash_loop import MAX_RESTARTS, WINDOW
 from keystone_platform.plan.decide import Request
@@ -37,9 +39,8 @@ class Watched:
         self.world.clock.time += after
         self.world.flink.restarted[self.job_id] = restarts
         statuses = sweep(self.world.gateways, [ROUTE])
-        found = find_restarts(self.world.gateways, statuses, self.memories)
-        now = self.world.clock.now()
-        (assessed,) = assess(statuses, self.memories, frozenset(), now, restarts=found)
+        found = measure(self.world.gateways, statuses, self.memories)
+        (assessed,) = assess(statuses, self.memories, frozenset(), self.world.clock.now(), found)
         self.memories = {ROUTE: assessed.memory}
         self.reports.extend([assessed.report] if assessed.report else [])
         return self.reports[-1]
@@ -82,22 +83,3 @@ def test_another_deployment_begins_anew(watched: Watched) -> None:
     watched.tick(MAX_RESTARTS)
     watched.apply(Request.RESTART)
     assert watched.tick(1).passed
-
-
-def test_a_large_fleet_is_asked_in_turns(tmp_path: Path) -> None:
-    world = make_world(tmp_path)
-    world.flink.slots = 200
-    plans = [a_plan(f"s{number}.warehouse", table=f"events.t{number}") for number in range(ASKED_PER_TICK + 10)]
-    reconcile(world.gateways, [Goal(plan, 1) for plan in plans])
-    routes, memories, asked = [plan.route for plan in plans], dict[str, Memory](), set[str]()
-    for _ in range(2):
-        world.clock.time += timedelta(seconds=10)
-        statuses = sweep(world.gateways, routes)
-        found = find_restarts(world.gateways, statuses, memories)
-        assert len(found) <= ASKED_PER_TICK
-        asked |= found.keys()
-        now = world.clock.now()
-        memories = {
-            each.status.route: each.memory for each in assess(statuses, memories, frozenset(), now, restarts=found)
-        }
-    assert asked == set(routes)

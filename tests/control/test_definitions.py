@@ -153,8 +153,11 @@ def test_materialising_a_suspended_router_stops_it_and_says_so(
     result = materialise(definitions_of(load_streams_leniently(folder), resource), "one.warehouse")
     (event,) = result.get_asset_materialization_events()
     assert event.materialization.metadata[keys.STATE].value == "stopped"
-    (check,) = result.get_asset_check_evaluations()
-    assert (check.passed, check.description) == (True, "suspended in its YAML")
+    checks = {each.check_name: (each.passed, each.description) for each in result.get_asset_check_evaluations()}
+    assert checks == {
+        keys.RUNNING_CHECK: (True, "suspended in its YAML"),
+        keys.PROGRESS_CHECK: (True, "nothing runs (stopped)"),
+    }
     assert world.ledger.latest()["one.warehouse"].end is End.STOPPED
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from keystone_platform.control.health import GRACE, HEARTBEAT, Assessment, Memory, assess
+from keystone_platform.control.health import GRACE, Assessment, assess
+from keystone_platform.control.memory import HEARTBEAT, Memory
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.plan.deployment import Cause, Deployment, Outcome
 from keystone_platform.plan.healing import FIRST_BACKOFF, MAX_ATTEMPTS, SETTLED

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from keystone_platform.control.dead_letter_counts import COUNTED_PER_TICK, count_dead_letters
-from keystone_platform.control.health import Assessment, Memory, assess
+from keystone_platform.control.health import Assessment, Expected, assess
+from keystone_platform.control.measure import measure
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.reconcile import Goal, reconcile
 from keystone_platform.control.sweep import sweep
 from keystone_platform.plan.decide import Act, Request
 from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.plan.lifecycle import Lifecycle
-from keystone_platform.plan.observation import EventCounts
 from keystone_platform.spec.models import DeadLetterLimit
 from tests.control.fakes import World, a_plan, make_world
 
@@ -38,13 +37,13 @@ class Watched:
 
     def tick(self, events: int, dead: int, *, busy: bool = False) -> Assessment:
         self.world.clock.time += timedelta(seconds=10)
-        self.world.flink.counted[self.job_id] = EventCounts(events, dead)
+        self.world.flink.count(self.job_id, events, dead)
         statuses = sweep(self.world.gateways, [ROUTE])
-        counts = count_dead_letters(self.world.gateways, statuses, self.memories)
-        taken = frozenset({ROUTE}) if busy else frozenset()
-        (found,) = assess(statuses, self.memories, taken, self.world.clock.now(), counts, {ROUTE: self.limit})
-        self.memories = {ROUTE: found.memory}
-        return found
+        found = measure(self.world.gateways, statuses, self.memories)
+        taken, now = frozenset({ROUTE}) if busy else frozenset(), self.world.clock.now()
+        (assessed,) = assess(statuses, self.memories, taken, now, found, {ROUTE: Expected(self.limit)})
+        self.memories = {ROUTE: assessed.memory}
+        return assessed
 
 
 def test_a_share_above_the_limit_fails_the_check_once_and_names_the_way_on(tmp_path: Path) -> None:
@@ -98,26 +97,8 @@ def test_a_router_that_does_not_run_is_not_paused(tmp_path: Path) -> None:
     assert watched.world.ledger.latest()[ROUTE].end is End.STOPPED
 
 
-def test_a_large_fleet_is_counted_in_turns(tmp_path: Path) -> None:
-    watched = Watched(tmp_path, WARN)
-    (status,) = sweep(watched.world.gateways, [ROUTE])
-    assert status.last is not None
-    many = [replace(status, route=f"s{number}.warehouse") for number in range(COUNTED_PER_TICK + 7)]
-    watched.world.flink.counted[watched.job_id] = EventCounts(100, 1)
-    memories: dict[str, Memory] = {}
-    seen: list[set[str]] = []
-    for _ in range(2):
-        watched.world.clock.time += timedelta(seconds=10)
-        counts = count_dead_letters(watched.world.gateways, many, memories)
-        seen.append(set(counts))
-        now = watched.world.clock.now()
-        memories = {found.status.route: found.memory for found in assess(many, memories, frozenset(), now, counts)}
-    assert (len(seen[0]), len(seen[0] | seen[1])) == (COUNTED_PER_TICK, len(many))
-
-
 def test_a_cluster_that_does_not_tell_is_no_alarm(tmp_path: Path) -> None:
     watched = Watched(tmp_path, WARN)
     statuses = sweep(watched.world.gateways, [ROUTE])
-    assert count_dead_letters(watched.world.gateways, statuses, {}) == {}
     watched.world.flink.reachable = False
-    assert count_dead_letters(watched.world.gateways, statuses, {}) == {}
+    assert measure(watched.world.gateways, statuses, {}) == {}

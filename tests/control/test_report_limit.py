@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from keystone_platform.control.health import Memory, assess
+from keystone_platform.control.health import assess
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.report_limit import limit_reports
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.plan.deployment import Cause, Deployment, Outcome

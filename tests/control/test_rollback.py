@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from keystone_platform.control.crash_loops import find_restarts
 from keystone_platform.control.gate import failed_gates
-from keystone_platform.control.health import Assessment, Memory, assess
+from keystone_platform.control.health import Assessment, Expected, assess
+from keystone_platform.control.measure import measure
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.rollback import roll_back
 from keystone_platform.control.sweep import sweep
@@ -62,10 +63,12 @@ class Sensor:
         self.world.clock.time += after
         now, gateways = self.world.clock.now(), self.world.gateways
         statuses = sweep(gateways, self.routes)
-        failures = failed_gates(statuses, self.memories, find_restarts(gateways, statuses, self.memories), now)
-        found = assess(statuses, self.memories, busy, now, failures=failures, declared={ROUTE: BAD.digest})
-        self.memories = {item.status.route: item.memory for item in found}
-        return found[0]
+        found = measure(gateways, statuses, self.memories)
+        failures = failed_gates(statuses, self.memories, found, now)
+        expected = {ROUTE: Expected(digest=BAD.digest)}
+        assessed = assess(statuses, self.memories, busy, now, found, expected, failures)
+        self.memories = {item.status.route: item.memory for item in assessed}
+        return assessed[0]
 
 
 def test_by_hand_it_goes_back_through_a_savepoint_and_stays_there_until_another_plan_is_declared(world: World) -> None:

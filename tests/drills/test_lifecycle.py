@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from keystone_platform.control.crash_loops import find_restarts
 from keystone_platform.control.gate import failed_gates
-from keystone_platform.control.health import Memory, assess
+from keystone_platform.control.health import assess
+from keystone_platform.control.measure import measure
+from keystone_platform.control.memory import Memory
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
 from keystone_platform.control.rollback import roll_back
 from keystone_platform.control.sweep import sweep
@@ -136,7 +137,7 @@ def wait_for_the_gate(platform: Platform, route: str) -> str:
         ticked = time.monotonic()
         gateways, now = platform.gateways, platform.gateways.clock.now()
         statuses = sweep(gateways, [route])
-        failures = failed_gates(statuses, memories, find_restarts(gateways, statuses, memories), now)
+        failures = failed_gates(statuses, memories, measure(gateways, statuses, memories), now)
         (found,) = assess(statuses, memories, frozenset(), now, failures=failures)
         memories = {route: found.memory}
         return found.rollback
