@@ -23,5 +23,5 @@ def table(*columns: str) -> Table:
     return table
 
 
-FREE_TEXT = ("action", "what differs", "what to know")
+FREE_TEXT = ("action", "now", "progress", "what differs", "what to know")
 """Columns that wrap."""

@@ -176,11 +176,13 @@ def _routes() -> tuple[Sequence[RouteLine], str]:
 
 
 def _print_routes(lines: Sequence[RouteLine], note: str) -> None:
-    shown = table("route", "state", "declared", "epoch", "job", "what to know")
+    shown = table("route", "state", "declared", "epoch", "job", "progress", "what to know")
     for line in lines:
         last = line.status.last
         epoch, job_id = (str(last.epoch), last.job_id) if last else ("", "")
-        shown.add_row(line.status.route, line.status.state, line.declared, epoch, job_id, escape(line.remark))
+        told = escape(str(line.progress or ""))
+        known = (told if not line.progress or line.progress.passed else f"[red]{told}[/]", escape(line.remark))
+        shown.add_row(line.status.route, line.status.state, line.declared, epoch, job_id, *known)
     if lines:
         stdout_console().print("\n", shown, sep="")
     if note:

@@ -13,7 +13,7 @@ from keystone_platform.control.memory import Memory
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.errors import KeystoneError
 from keystone_platform.plan.lifecycle import Lifecycle
-from keystone_platform.plan.progress import Measurement
+from keystone_platform.plan.progress import JobProgress, Measurement
 
 MEASURED_PER_TICK = 200
 """Routers that are measured at one tick, some five requests each; the others' turn comes at the next ones."""
@@ -37,7 +37,7 @@ def measure(
     """Return by route what was measured; a router whose job does not answer is left out.
 
     Who changed or is not well comes first, for half of the places at most; then who was measured longest ago.
-    Blocks for `budget` at most, and for two requests to Kafka where a source looks held up.
+    Blocks for `budget` at most, and for two requests to Kafka where a source has read nothing since it was measured.
     """
     todo: SimpleQueue[RouteStatus] = SimpleQueue()
     for status in _due(statuses, memories, most):
@@ -61,7 +61,7 @@ def measure(
         thread.start()
     for thread in threads:
         thread.join(max(0.0, (deadline - gateways.clock.now()).total_seconds()))
-    return _with_ends(gateways, {each.route: each for each in statuses}, dict(found))
+    return _with_ends(gateways, {each.route: each for each in statuses}, memories, dict(found))
 
 
 def _due(statuses: Sequence[RouteStatus], memories: Mapping[str, Memory], most: int) -> list[RouteStatus]:
@@ -100,13 +100,16 @@ def _measure(gateways: Gateways, status: RouteStatus, memory: Memory | None) -> 
 
 
 def _with_ends(
-    gateways: Gateways, statuses: Mapping[str, RouteStatus], found: dict[str, Measurement]
+    gateways: Gateways,
+    statuses: Mapping[str, RouteStatus],
+    memories: Mapping[str, Memory],
+    found: dict[str, Measurement],
 ) -> dict[str, Measurement]:
-    """Add where the topics end for sources that may be held up: what those say of their lag may be old."""
+    """Add where the topics end for sources that have read nothing: what those say of their lag may be old."""
     topics = {
         route: last.plan.source.topics
         for route, each in found.items()
-        if (last := statuses[route].last) and each.progress.reading and each.progress.reading.is_held_up
+        if (last := statuses[route].last) and _reads_nothing(each.progress, memories.get(route))
     }
     try:
         ends = gateways.kafka.ends({topic for each in topics.values() for topic in each}) if topics else {}
@@ -117,3 +120,8 @@ def _with_ends(
         for route, each in topics.items()
         if each[0] in ends
     }
+
+
+def _reads_nothing(progress: JobProgress, memory: Memory | None) -> bool:
+    before = memory.trail if memory else None
+    return before is not None and progress.reading is not None and progress.reading.events == before.latest.events

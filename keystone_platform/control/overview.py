@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.progress_now import ProgressNow, progress_now
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.plan.deployment import Cause
 from keystone_platform.spec.fleet import Fleet
@@ -20,10 +20,12 @@ class RouteLine:
 
     Attributes:
         declared: `running`, `suspended`, or `no` where no file declares it (or its file is wrong now).
+        progress: None where nothing runs, or its job did not answer in time.
     """
 
     status: RouteStatus
     declared: str
+    progress: ProgressNow | None = None
 
     @property
     def remark(self) -> str:
@@ -48,6 +50,7 @@ class RouteLine:
             "cause": last.cause.value if last else None,
             "job_id": last.job_id if last else None,
             "remark": self.remark or None,
+            "progress": self.progress.as_json() if self.progress else None,
             "strays": [
                 {"job_id": each.job.job_id, "epoch": each.epoch, "ours": each.is_ours, "why": each.why}
                 for each in self.status.strays
@@ -58,15 +61,19 @@ class RouteLine:
 def overview(gateways: Gateways, fleet: Fleet) -> tuple[RouteLine, ...]:
     """Return a line for each route that is declared, runs, or has a copy that runs.
 
+    Blocks for `progress_now.PATIENCE` at most while routers are measured.
+
     Raises:
         Transient: the cluster or the ledger does not answer.
     """
-    declared: Mapping[str, str] = {route.id: route.route.state for route in fleet.routes}
+    declared = {route.id: route.route for route in fleet.routes}
     others = sorted(set(gateways.ledger.latest()) - set(declared))
-    lines = [
-        RouteLine(status, declared.get(status.route, UNDECLARED)) for status in sweep(gateways, [*declared, *others])
-    ]
-    return tuple(line for line in lines if line.status.route in declared or _matters(line.status))
+    statuses = [each for each in sweep(gateways, [*declared, *others]) if each.route in declared or _matters(each)]
+    found = progress_now(gateways, statuses, {name: route.health.max_lag_s for name, route in declared.items()})
+    return tuple(
+        RouteLine(each, declared[each.route].state if each.route in declared else UNDECLARED, found.get(each.route))
+        for each in statuses
+    )
 
 
 def _matters(status: RouteStatus) -> bool:

@@ -44,7 +44,7 @@ def _result(status: RouteStatus, found: ProgressNow | None) -> dg.AssetCheckResu
         passed=report.passed,
         severity=keys.severity(report),
         description=report.text,
-        metadata=keys.figures_metadata(found.figures) if found else {},
+        metadata=keys.figures_metadata(found.figures) if found and found.figures else {},
     )
 
 

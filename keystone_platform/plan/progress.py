@@ -91,7 +91,7 @@ class Measurement:
 
     Attributes:
         failure: the first lines of the job's last exception; empty when it never restarted.
-        ends: sum of where its topics' partitions end; asked for only where the source may be held up, else None.
+        ends: sum of where its topics' partitions end; asked for only where nothing was read, else None.
     """
 
     progress: JobProgress

@@ -32,6 +32,8 @@ LONGEST_CATCH_UP = timedelta(days=1)
 HALF = 0.5
 """A source that waits for the sink for so much of its time is held up by it."""
 
+_LOOK = "; look at the object store that takes its checkpoints, and at its sink"
+
 
 class Kind(StrEnum):
     """What is wrong, worst first."""
@@ -94,7 +96,7 @@ class Judged:
     @property
     def still_for(self) -> timedelta:
         """Time for which it has read nothing though there is something to read; 0 while it reads."""
-        since = self.trail.still_since if self.trail else None
+        since = self.trail.unread_since if self.trail else None
         return self.now - max(since, self.running_since) if since else timedelta()
 
 
@@ -110,7 +112,7 @@ def _checkpoint_age(judged: Judged) -> Iterator[Finding]:
     why = f"{len(failures)} failed in a row" if failures else "the one under way does not end"
     text = (
         f"no checkpoint for {_for(judged.checkpoint_age)} (one every {judged.interval_s} s is wanted): {why}: "
-        f"{failures[0].failure if failures else _what_holds_up(judged.found)}"
+        f"{f'{failures[0].failure}{_LOOK}' if failures else _what_holds_up(judged.found)}"
     )
     yield Finding(Kind.CHECKPOINT_TOO_OLD, text, is_error=True)
 
@@ -140,7 +142,7 @@ def _commit_age(judged: Judged) -> Iterator[Finding]:
 def _failed_checkpoints(judged: Judged) -> Iterator[Finding]:
     failures = judged.found.checkpoints.failures
     if len(failures) >= MOST_FAILED and judged.checkpoint_age <= judged.patience:
-        text = f"{len(failures)} checkpoints failed in a row: {failures[0].failure}"
+        text = f"{len(failures)} checkpoints failed in a row: {failures[0].failure}{_LOOK}"
         yield Finding(Kind.CHECKPOINTS_FAIL, text, is_error=False)
 
 

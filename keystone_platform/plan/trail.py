@@ -35,7 +35,8 @@ class Trail(BaseModel):
     Attributes:
         start: what directions are counted from.
         following: what takes its place when it is old.
-        still_since: since when it has read nothing although there is something to read; None while it reads.
+        still: the first sample at which it had read nothing since the one before; None while it reads.
+        unread_since: since when it has read nothing although there is something to read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +45,8 @@ class Trail(BaseModel):
     start: Sample
     following: Sample
     latest: Sample
-    still_since: datetime | None = None
+    still: Sample | None = None
+    unread_since: datetime | None = None
 
     @property
     def span_s(self) -> float:
@@ -99,25 +101,31 @@ def follow(trail: Trail | None, job_id: str, found: JobProgress, ends: int | Non
     before = trail if trail and trail.job_id == job_id else None
     if found.reading is None or found.reading.lag is None:
         return before
-    lag = _lag(before.latest if before else None, found.reading, found.reading.lag, ends)
-    sample = Sample(at=found.at, events=found.reading.events, lag=lag, ends=ends)
-    if before is None or sample.events < before.latest.events:  # tasks that were started anew count from zero
+    read = found.reading.events
+    if before is None or read < before.latest.events:  # tasks that were started anew count from zero
+        sample = Sample(at=found.at, events=read, lag=found.reading.lag, ends=ends)
         return Trail(job_id=job_id, start=sample, following=sample, latest=sample)
-    fresh = before.model_copy(update={"latest": sample, "still_since": _still_since(before, sample)})
+    lag = _lag(before, found.reading, found.reading.lag, ends)
+    sample = Sample(at=found.at, events=read, lag=lag, ends=ends)
+    is_still, unread_at = read == before.latest.events, before.latest.at if before.latest.lag else found.at
+    fresh = before.model_copy(
+        update={
+            "latest": sample,
+            "still": (before.still or sample) if is_still else None,
+            "unread_since": (before.unread_since or unread_at) if is_still and lag else None,
+        }
+    )
     if sample.at - before.following.at < WINDOW:
         return fresh
     return fresh.model_copy(update={"start": before.following, "following": sample})
 
 
-def _lag(before: Sample | None, reading: Reading, fetched: int, ends: int | None) -> int:
-    """Return what is left to read; of a source that fetches nothing it is what it was and what has come since."""
-    is_still = before is not None and reading.events == before.events and reading.is_held_up
-    if before is None or not is_still or ends is None or before.ends is None:
+def _lag(before: Trail, reading: Reading, fetched: int, ends: int | None) -> int:
+    """Return what is left to read; of a source that is held up it is what it was and what has come since.
+
+    Only then: what ends a transaction moves the ends of a topic too, and is nothing to read.
+    """
+    still = before.still
+    if still is None or reading.events != still.events or not reading.is_held_up:
         return fetched
-    return max(fetched, before.lag + ends - before.ends)
-
-
-def _still_since(before: Trail, sample: Sample) -> datetime | None:
-    if sample.lag == 0 or sample.events != before.latest.events:
-        return None
-    return before.still_since or before.latest.at
+    return fetched if ends is None or still.ends is None else max(fetched, still.lag + ends - still.ends)
