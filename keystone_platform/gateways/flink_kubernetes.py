@@ -115,7 +115,15 @@ class KubernetesFlink:
         raise Transient(message)
 
     def _find(self, job_id: str) -> Resource | None:
-        return next(iter(self._api.list(job_selector(job_id))), None)
+        """Look by name where it is known: a list makes the API server go through the whole fleet."""
+        name = self._names.get(job_id)
+        if name:
+            there = self._api.get(name)
+            return there if there and there.job_id == job_id else None
+        found = next(iter(self._api.list(job_selector(job_id))), None)
+        if found:
+            self._names[job_id] = found.name
+        return found
 
     def _known(self, job_id: str) -> Resource:
         found = self._find(job_id)
@@ -136,17 +144,15 @@ class KubernetesFlink:
         return now
 
     def _taken_back(self, now: Resource) -> bool:
-        """Ask for the job to run on; False when the operator has done something since: then look again."""
+        """Ask for the job to run on; False when that could not be said, or the operator has acted: then look again."""
         try:
             self._api.patch(now, {"job": {"state": "running"}})
-        except Conflict:
+        except (Conflict, Transient):
             return False
         return True
 
     def _rest(self, job_id: str) -> FlinkRest:
-        name = self._names.get(job_id)
-        if name is None:
-            name = self._names[job_id] = self._known(job_id).name
+        name = self._names.get(job_id) or self._known(job_id).name
         if self._rest_url:
             url = self._rest_url.format(name=name, namespace=self._api.namespace)
             return FlinkRest(url, clock=self._clock, http=self._rest_http)

@@ -29,7 +29,7 @@ Body = dict[str, Any]
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _COLLECTION = re.compile(r"/apis/flink\.apache\.org/v1beta1/namespaces/([^/]+)/flinkdeployments")
-_PROXY = re.compile(r"/api/v1/namespaces/[^/]+/services/([^/:]+):rest/proxy(/.*)")
+_PROXY = re.compile(r"/api/v1/namespaces/[^/]+/services/([^/:]+)-rest:rest/proxy(/.*)")
 
 
 class Refused(Exception):
@@ -50,7 +50,7 @@ class ApiServer:
     """The server's state, and faults that a test switches on.
 
     Attributes:
-        services: base URL of the REST API behind each router's service.
+        services: by the FlinkDeployment's name, base URL of what is behind the service that the operator makes for it.
         token: what a client has to present; None lets anybody in.
         fails_at: status codes by method, with which all its requests are answered, nothing being done.
         loses_answers_to: methods that are carried out, but the connection ends before the answer.
@@ -204,6 +204,15 @@ def _merged(before: Any, change: Any) -> Any:
     return merged
 
 
+def _passed_on(method: str, url: str, content: bytes) -> tuple[int, Any]:
+    """Return what the service behind the proxy says, or what the server says when that does not answer."""
+    try:
+        answer = httpx.request(method, url, content=content, timeout=20)
+    except httpx.HTTPError as error:
+        return 503, Refused(503, "ServiceUnavailable", f"error trying to reach service: {error}").as_status()
+    return answer.status_code, answer.json()
+
+
 def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -231,8 +240,7 @@ def _handler(api: ApiServer) -> type[BaseHTTPRequestHandler]:
                 return self._send(401, Refused(401, "Unauthorized", "Unauthorized").as_status())
             proxied = _PROXY.fullmatch(split.path)
             if proxied and api.services:
-                answer = httpx.request(method, f"{api.services(proxied[1])}{proxied[2]}?{split.query}", content=content)
-                return self._send(answer.status_code, answer.json())
+                return self._send(*_passed_on(method, f"{api.services(proxied[1])}{proxied[2]}?{split.query}", content))
             query = {key: values[0] for key, values in parse_qs(split.query).items()}
             try:
                 told = api.answer(method, split.path, query, json.loads(content) if content else None)

@@ -1,4 +1,4 @@
-"""The Flink Kubernetes Operator as a client of FlinkDeployments sees it, over a stand-in of Flink.
+"""The Flink Kubernetes Operator as a client of FlinkDeployments sees it, over whatever runs the jobs.
 
 It talks to whatever API server it is given. What it writes into the status, and when, follows the operator's released
 sources (ApplicationReconciler, AbstractFlinkService, CommonStatus); no test here holds it to a real operator.
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -24,7 +24,57 @@ from tests.control.fakes import FakeFlink
 FINALIZER = "flinkdeployments.flink.apache.org/finalizer"
 
 _MERGE = {"Content-Type": "application/merge-patch+json"}
-_STOP_TIMEOUT_S = 60.0
+
+
+class Runtime(Protocol):
+    """What stands for the pods of routers."""
+
+    def start(self, body: dict[str, Any]) -> str:
+        """Start the FlinkDeployment's cluster and job; return why that can't be, empty when it starts."""
+        ...
+
+    def state(self, job_id: str) -> JobState | None:
+        """Return the job's state, RUNNING when every subtask runs; None when nobody answers."""
+        ...
+
+    def stop(self, job_id: str, directory: str) -> str:
+        """Stop with a savepoint, end the cluster and return the savepoint's URI; raises Terminal if it fails."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel the job and end its cluster; harmless when there is none."""
+        ...
+
+    def failure(self, job_id: str) -> str | None:
+        """Return why the job failed."""
+        ...
+
+
+@dataclass(frozen=True)
+class FakeRuntime:
+    """Runs jobs on a FakeFlink."""
+
+    flink: FakeFlink
+
+    def start(self, body: dict[str, Any]) -> str:
+        job = body["spec"]["job"]
+        submission = ApplicationRequest.decoded(job["args"][-1]).submission
+        assert submission.job_id == job_id_of(body)
+        outcome = self.flink.take(submission.model_copy(update={"restore_from": job.get("initialSavepointPath")}))
+        return "" if outcome.status == "submitted" else outcome.reason
+
+    def state(self, job_id: str) -> JobState | None:
+        job = self.flink.known.get(job_id)
+        return job.state if job else None
+
+    def stop(self, job_id: str, directory: str) -> str:
+        return self.flink.stop_with_savepoint(job_id, directory, 60)
+
+    def cancel(self, job_id: str) -> None:
+        self.flink.cancel(job_id, 60)
+
+    def failure(self, job_id: str) -> str | None:
+        return self.flink.failure(job_id)
 
 
 @dataclass
@@ -33,13 +83,13 @@ class Operator:
 
     Attributes:
         http: client of the API server.
-        flink: what runs the jobs.
+        runtime: what runs the jobs.
         is_away: it does nothing, as when its pod is down.
     """
 
     http: httpx.Client
     namespace: str
-    flink: FakeFlink
+    runtime: Runtime
     is_away: bool = False
 
     @property
@@ -54,7 +104,7 @@ class Operator:
     def _reconcile(self, body: dict[str, Any]) -> None:
         meta, status = body["metadata"], body.get("status", {})
         if "deletionTimestamp" in meta:
-            self.flink.cancel(self._job_id(body), _STOP_TIMEOUT_S)
+            self.runtime.cancel(job_id_of(body))
             self._patch(body, {"metadata": {"finalizers": None}})
         elif FINALIZER not in meta.get("finalizers", ()):
             self._patch(body, {"metadata": {"finalizers": [FINALIZER]}})
@@ -66,33 +116,26 @@ class Operator:
             self._observe(body)
 
     def _deploy(self, body: dict[str, Any]) -> None:
-        job = body["spec"]["job"]
-        submission = ApplicationRequest.decoded(job["args"][-1]).submission
-        assert submission.job_id == self._job_id(body)
-        origin = job.get("initialSavepointPath")
-        outcome = self.flink.take(submission.model_copy(update={"restore_from": origin}))
-        if outcome.status == "submitted":
-            return self._report(body, JobState.RECONCILING, "DEPLOYED")
-        return self._report(body, JobState.FAILED, "FAILED", error=outcome.reason)
+        refused = self.runtime.start(body)
+        if refused:
+            return self._report(body, JobState.FAILED, "FAILED", error=refused)
+        return self._report(body, JobState.RECONCILING, "DEPLOYED")
 
     def _suspend(self, body: dict[str, Any]) -> None:
         directory = body["spec"]["flinkConfiguration"]["execution.checkpointing.savepoint-dir"]
         try:
-            savepoint = self.flink.stop_with_savepoint(self._job_id(body), directory, _STOP_TIMEOUT_S)
+            savepoint = self.runtime.stop(job_id_of(body), directory)
         except Terminal as error:
-            state = self.flink.known[self._job_id(body)].state
+            state = JobState(body["status"]["jobStatus"]["state"])
             self._report(body, state, body["status"]["lifecycleState"], error=str(error), acted=False)
         else:
             self._report(body, JobState.FINISHED, "SUSPENDED", savepoint=savepoint)
 
     def _observe(self, body: dict[str, Any]) -> None:
-        job = self.flink.known.get(self._job_id(body))
-        if job is None:
-            return
-        state = job.state if job.is_running or job.state is not JobState.RUNNING else JobState.CREATED
-        if state.value != body["status"]["jobStatus"]["state"]:
+        state = self.runtime.state(job_id_of(body))
+        if state and state.value != body["status"]["jobStatus"]["state"]:
             lifecycle = "FAILED" if state is JobState.FAILED else "STABLE"
-            error = self.flink.failure(job.job_id) if state is JobState.FAILED else None
+            error = self.runtime.failure(job_id_of(body)) if state is JobState.FAILED else None
             self._report(body, state, lifecycle, error=error)
 
     def _report(
@@ -105,7 +148,7 @@ class Operator:
         savepoint: str | None = None,
         acted: bool = True,
     ) -> None:
-        job_status = {"state": state.value, "jobId": self._job_id(body), "upgradeSavepointPath": savepoint}
+        job_status = {"state": state.value, "jobId": job_id_of(body), "upgradeSavepointPath": savepoint}
         told = json.dumps({"type": "ReconciliationException", "message": error, "throwableList": []}) if error else None
         status: dict[str, Any] = {"lifecycleState": lifecycle, "jobStatus": job_status, "error": told}
         status["taskManager"] = {"replicas": body["spec"]["job"]["parallelism"]}
@@ -122,9 +165,11 @@ class Operator:
         if answer.status_code not in (404, 409):
             answer.raise_for_status()
 
-    def _job_id(self, body: dict[str, Any]) -> str:
-        job_id: str = body["spec"]["flinkConfiguration"]["$internal.pipeline.job-id"]
-        return job_id
+
+def job_id_of(body: dict[str, Any]) -> str:
+    """Return the job id that the cluster is configured with."""
+    job_id: str = body["spec"]["flinkConfiguration"]["$internal.pipeline.job-id"]
+    return job_id
 
 
 @contextmanager

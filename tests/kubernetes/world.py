@@ -23,7 +23,7 @@ from tests.control import fake_flink_rest
 from tests.control.fakes import CHECKPOINTS, World, make_world
 from tests.kubernetes.api_server import ApiServer, serve
 from tests.kubernetes.crd import crd, newest_flink_version
-from tests.kubernetes.operator import Operator, running
+from tests.kubernetes.operator import FakeRuntime, Operator, running
 
 KUBECONFIG_VARIABLE = "KEYSTONE_TEST_KUBECONFIG"
 """Names a kubeconfig of a real API server, on which the tests make a namespace of their own (and the CRD)."""
@@ -96,7 +96,7 @@ def _over(
     api = KubernetesApi(http, namespace, clock=clock)
     flink = KubernetesFlink(api, slots=SLOTS, rest=rest, clock=clock)
     submitter = KubernetesSubmitter(api, settings_of(kubernetes), kubernetes, planner=fakes.submitter, clock=clock)
-    with running(Operator(http, namespace, fakes.flink)) as operator:
+    with running(Operator(http, namespace, FakeRuntime(fakes.flink))) as operator:
         gateways = replace(fakes.gateways, flink=flink, submitter=submitter, clock=clock)
         yield KubernetesWorld(fakes, gateways, api, operator, server)
 
