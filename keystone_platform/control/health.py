@@ -24,6 +24,9 @@ from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, DeadLet
 GRACE = timedelta(minutes=2)
 """How long a router may start or restart before that is reported as unhealthy."""
 
+_SILENT = (Lifecycle.ABANDONED, Lifecycle.REPLACING)
+"""Who acted last counts as dead, so a run that is at it by Dagster's word may have died unseen and holds nobody up."""
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -142,7 +145,8 @@ def _assess(
     gate = memory.gate if memory else None
     asked = ask(gate, epoch, now) if failure and not busy else None
     taken_back = bool(failure) and (asked is not None or not has_given_up(gate, epoch))
-    due = None if busy or taken_back or replaced else attempt(incident, status.state, now)
+    held_up = busy and status.state not in _SILENT
+    due = None if held_up or taken_back or replaced else attempt(incident, status.state, now)
     window, restarts = _window(status, memory, found), _restart_window(status, memory, found)
     share = share_of(window) if window and status.state is Lifecycle.RUNNING else None
     limit = expected.limit

@@ -71,6 +71,12 @@ def test_leaves_a_router_that_is_being_replaced_to_who_does_it_until_he_counts_a
     assert watch.tick(Lifecycle.REPLACING, after=ACT_TIMEOUT).attempt
 
 
+def test_asks_although_a_run_is_at_it_when_who_acted_counts_as_dead() -> None:
+    watch = Watch()
+    assert watch.tick(Lifecycle.ABANDONED, busy=True).attempt, "Dagster does not see a run die with its code server"
+    assert watch.tick(Lifecycle.ABANDONED, busy=True).attempt is None, "not at every tick"
+
+
 def test_gives_up_loudly_when_all_attempts_are_used() -> None:
     watch = Watch()
     asked = [watch.tick(Lifecycle.REFUSED, after=timedelta(hours=1)).attempt for _ in range(MAX_ATTEMPTS + 3)]

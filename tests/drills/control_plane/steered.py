@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -118,24 +117,18 @@ class Steered:
 
 
 class Applying:
-    """A `keystone apply` in a process of its own.
+    """A `keystone apply` in a process of its own."""
 
-    Args:
-        settings: a settings file; the stack's unless given.
-    """
-
-    def __init__(self, routes: Sequence[str] = ROUTES, settings: Path | None = None, command: str = "apply") -> None:
-        environment = {**os.environ, **({"KEYSTONE_SETTINGS": str(settings)} if settings else {})}
+    def __init__(self, routes: Sequence[str] = ROUTES) -> None:
         self._began = time.monotonic()
         self.process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "keystone"), command, *routes],
-            env=environment,
+            [str(Path(sys.executable).parent / "keystone"), "apply", "--json", *routes],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def ended(self, timeout_s: float = 420.0) -> str:
+    def ended(self, timeout_s: float = 900.0) -> str:
         """Wait until it has ended and return what it wrote; the exit status is `process.returncode`."""
         written, _ = self.process.communicate(timeout=timeout_s)
         print(f"apply: exit {self.process.returncode} after {time.monotonic() - self._began:.0f} s")
