@@ -13,6 +13,7 @@ from keystone_platform.defs.jobs import end_strays_job, lifecycle_jobs, pause_jo
 from keystone_platform.defs.progress import progress_checks
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import router_assets
+from keystone_platform.defs.scaling import rescale_job
 from keystone_platform.defs.topics import topic_asset
 from keystone_platform.settings import last_good_folder, streams_folder
 from keystone_platform.spec.fleet import Fleet
@@ -31,12 +32,12 @@ def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
     planned = plan_declared(fleet)
     topics = [topic_asset(stream) for stream in planned.fleet.streams]
     routers = [router_assets(planned)] if planned.goals else []
-    pause, rollback = pause_job(), rollback_job()
+    pause, rollback, rescale = pause_job(), rollback_job(), rescale_job()
     return dg.Definitions(
         assets=[*topics, *routers],
         asset_checks=[progress_checks(planned.goals)] if planned.goals else [],
-        jobs=[*lifecycle_jobs(planned), end_strays_job(), pause, rollback, checkpoints_job()],
-        sensors=[health_sensor(planned.goals, pause, rollback)] if planned.goals else [],
+        jobs=[*lifecycle_jobs(planned), end_strays_job(), pause, rollback, rescale, checkpoints_job()],
+        sensors=[health_sensor(planned.goals, pause, rollback, rescale)] if planned.goals else [],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"keystone": keystone},
     )

@@ -65,7 +65,14 @@ def goal_of(plan: RouterPlan, declared: LoadedRoute) -> Goal:
     """Return the goal of a route that is declared and planned."""
     route = declared.route
     suspended = route.state == "suspended"
-    return Goal(plan, declared.stream.partitions, route.dead_letters, suspended=suspended, health=route.health)
+    return Goal(
+        plan,
+        declared.stream.partitions,
+        route.dead_letters,
+        suspended=suspended,
+        health=route.health,
+        autoscale=route.autoscale,
+    )
 
 
 def planned_routes(folder: Path, selection: Sequence[str] | Selection) -> list[PlannedRoute]:

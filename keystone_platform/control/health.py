@@ -19,7 +19,9 @@ from keystone_platform.plan.gate import ask, has_given_up
 from keystone_platform.plan.healing import MAX_ATTEMPTS, Incident, attempt, track
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT, Lifecycle
 from keystone_platform.plan.progress import Measurement
-from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, DeadLetterLimit
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.scale import at_its_scale
+from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, AutoscaleSpec, DeadLetterLimit
 
 GRACE = timedelta(minutes=2)
 """How long a router may start or restart before that is reported as unhealthy."""
@@ -35,12 +37,14 @@ class Expected:
     Attributes:
         limit: how many of its events may die.
         max_lag_s: seconds that it may be behind.
-        digest: of its declared plan; None where no file declares it.
+        plan: as declared; None where no file declares it.
+        autoscale: bounds within which the platform chooses its parallelism.
     """
 
     limit: DeadLetterLimit = DEFAULT_LIMIT
     max_lag_s: int = DEFAULT_HEALTH.max_lag_s
-    digest: str | None = None
+    plan: RouterPlan | None = None
+    autoscale: AutoscaleSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def _assess(
         report = Report(passed=False, given_up=False, text=f"{failure}: going back to the plan before")
     elif status.strays:
         report = Report(passed=False, given_up=False, text="; ".join(map(str, status.strays)))
-    elif report and report.passed and status.last and _is_held(status.last, expected.digest):
+    elif report and report.passed and status.last and _is_held(status.last, expected):
         report = _HELD
     pause = f"{share}, more than {limit.max_ratio:.1%}" if dying and limit.on_exceed == "pause" and not busy else None
     told, report = _news(memory.told if memory else None, f"{status.state}/{epoch}", report, now)
@@ -203,8 +207,10 @@ def _is_being_replaced(status: RouteStatus, now: datetime) -> bool:
     return status.state is Lifecycle.REPLACING and ended is not None and now - ended < ACT_TIMEOUT
 
 
-def _is_held(last: Deployment, declared: str | None) -> bool:
-    return last.is_open and last.cause is Cause.ROLLBACK and declared not in (None, last.plan.digest)
+def _is_held(last: Deployment, expected: Expected) -> bool:
+    if not last.is_open or last.cause is not Cause.ROLLBACK or expected.plan is None:
+        return False
+    return at_its_scale(expected.plan, expected.autoscale, last).digest != last.plan.digest
 
 
 def _dying(route: str, limit: DeadLetterLimit) -> Report:

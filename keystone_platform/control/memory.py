@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from keystone_platform.plan.autoscale_decision import Change, Watch
+from keystone_platform.plan.autoscale_forecast import Forecast
 from keystone_platform.plan.crash_loop import RestartWindow
 from keystone_platform.plan.dead_letter_share import Window
 from keystone_platform.plan.gate import Gate
 from keystone_platform.plan.healing import Incident
 from keystone_platform.plan.lifecycle import Lifecycle
-from keystone_platform.plan.trail import Trail
+from keystone_platform.plan.trail import Sample, Trail
 
 HEARTBEAT = timedelta(hours=1)
 """Nothing changed: a report is repeated so often, since the event log keeps everything forever."""
@@ -37,6 +39,35 @@ class Told(BaseModel):
         return self.mark != mark or now - self.at >= heartbeat
 
 
+class Scaling(BaseModel):
+    """What is remembered of a route that may be scaled; kept in the sensor's cursor.
+
+    Attributes:
+        epoch: deployment that `changes` were read with.
+        sample: of the decision before, which the next one's rates are counted from.
+        capacity_per_s: events/s that the router could do then; None where that is not known.
+        expected: from past weeks; None where nothing is known of them.
+        expected_for: the hour that this was asked for in.
+        told: the decision that was written down last.
+        asked_at: when a rescale was asked for.
+        asked_for: with how many subtasks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    job_id: str
+    sample: Sample
+    watch: Watch = Watch()
+    changes: tuple[Change, ...] = ()
+    capacity_per_s: float | None = None
+    expected: Forecast | None = None
+    expected_for: datetime | None = None
+    told: Told | None = None
+    asked_at: datetime | None = None
+    asked_for: int = 0
+
+
 class Memory(BaseModel):
     """What is remembered of one route.
 
@@ -50,6 +81,7 @@ class Memory(BaseModel):
         measured_at: when that was; None: not yet.
         told: what was reported last of its running; None: nothing yet.
         told_progress: the same of its progress.
+        scaling: what the autoscaler remembers of it; None where it has no bounds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,3 +98,4 @@ class Memory(BaseModel):
     measured_at: datetime | None = None
     told: Told | None = None
     told_progress: Told | None = None
+    scaling: Scaling | None = None

@@ -19,6 +19,7 @@ from keystone_platform.plan.deployment import newest_taken
 from keystone_platform.plan.plan_router import PlannedRoute
 from keystone_platform.plan.rollback import held_back
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.scale import at_its_scale
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,13 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, bud
     if unsupported:
         return unsupported
     assert planned.plan is not None  # a planned route has a plan or an error
-    plan, state = planned.plan, status.state.value
-    goal = goal_of(plan, planned.loaded)
+    plan = at_its_scale(planned.plan, planned.loaded.route.autoscale, status.last)
+    state, goal = status.state.value, goal_of(plan, planned.loaded)
     action = decide(plan, goal.asked(Request.CONVERGE), status.last, status.job, gateways.clock.now())
     if goal.suspended:
         return RoutePreview(status.route, state, _SUSPENSIONS.get(action.act, action.act.value), action.why, plan)
     history = gateways.ledger.history(status.route)
-    given_up = held_back(plan, history)
+    given_up = held_back(plan, history, any_scale=goal.autoscale is not None)
     if given_up:
         return RoutePreview(status.route, state, "held", held_text(given_up), plan)
     before = newest_taken(history)

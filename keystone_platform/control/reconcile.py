@@ -25,8 +25,9 @@ from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.rollback import held_back
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.scale import at_its_scale
 from keystone_platform.plan.stray import Stray
-from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, DeadLetterLimit, HealthSpec
+from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, AutoscaleSpec, DeadLetterLimit, HealthSpec
 
 Progress = Callable[[str, str], None]
 """Is told (route, what is being done now)."""
@@ -47,9 +48,10 @@ class Goal:
         plan: what shall run.
         partitions: partitions of the source topic, should it have to be created.
         limit: how many of its events may die.
-        why: what a pause or a rollback is for; goes into the ledger.
+        why: what a pause, a rollback or a rescale is for; goes into the ledger.
         suspended: it shall not run although its plan is known.
         health: what its health check takes for well.
+        autoscale: bounds within which the platform chooses the parallelism; None where it is as declared.
     """
 
     plan: RouterPlan
@@ -58,6 +60,7 @@ class Goal:
     why: str = ""
     suspended: bool = False
     health: HealthSpec = DEFAULT_HEALTH
+    autoscale: AutoscaleSpec | None = None
 
     @property
     def route(self) -> str:
@@ -210,10 +213,13 @@ def _step(gateways: Gateways, goal: Goal, request: Request, last: Deployment | N
     job = jobs.get(last.job_id) if last else None
     if last and job and last.outcome is None:  # its submitter died before it could write down that it went through
         last = gateways.ledger.record_outcome(last, Outcome.SUBMITTED, note="adopted", now=gateways.clock.now())
+    goal = replace(goal, plan=at_its_scale(goal.plan, goal.autoscale, last))
     goal, held = _without_rolled_back(gateways, goal, request, last)
     action = decide(goal.plan, goal.asked(request), last, job, gateways.clock.now())
     if action.act is Act.PAUSE or action.cause is Cause.ROLLBACK:
         action = replace(action, why=goal.why or action.why)
+    elif action.cause is Cause.RESCALE and goal.why:
+        action = replace(action, why=f"{action.why}: {goal.why}")
     step = _Step(goal, action, last, held=held)
     if action.act is Act.WAIT:
         return replace(step, error=Terminal(f"{goal.route}: {action.why}", mend="Try again in a few minutes."))
@@ -225,7 +231,7 @@ def _without_rolled_back(gateways: Gateways, goal: Goal, request: Request, last:
     asks_for_the_plan = request in (Request.CONVERGE, Request.RESTART) and not goal.suspended
     if last is None or last.plan.digest == goal.plan.digest or not asks_for_the_plan:
         return goal, ""
-    given_up = held_back(goal.plan, gateways.ledger.history(goal.route))
+    given_up = held_back(goal.plan, gateways.ledger.history(goal.route), any_scale=goal.autoscale is not None)
     if given_up is None:
         return goal, ""
     return replace(goal, plan=last.plan), held_text(given_up)

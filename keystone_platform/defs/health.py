@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 from pydantic import TypeAdapter, ValidationError
 
+from keystone_platform.control.autoscaling import Scaled, autoscale
 from keystone_platform.control.gate import failed_gates
 from keystone_platform.control.health import Assessment, Expected, assess
 from keystone_platform.control.measure import measure
@@ -23,15 +23,12 @@ from keystone_platform.defs import keys
 from keystone_platform.defs.jobs import pause_config, rollback_config
 from keystone_platform.defs.resource import KeystoneResource
 from keystone_platform.defs.routers import status_metadata
+from keystone_platform.defs.run_tags import healing_tags, healing_tags_of
+from keystone_platform.defs.scaling import decisions, rescales
 from keystone_platform.errors import KeystoneError
 
 INTERVAL_S = 10
 """Seconds between two sweeps."""
-
-RUN_AT_MOST = timedelta(minutes=10)
-"""A run that takes longer counts as dead: Dagster does not see it when a run dies together with its code server."""
-
-RUN_AT_MOST_PER_ROUTE = timedelta(seconds=5)
 
 PAUSE_AGAIN = timedelta(minutes=5)
 """A pause that failed is asked for again after so long."""
@@ -46,7 +43,7 @@ _UNFINISHED = [
 
 
 def health_sensor(
-    goals: Mapping[str, Goal], pause: dg.JobDefinition, rollback: dg.JobDefinition
+    goals: Mapping[str, Goal], pause: dg.JobDefinition, rollback: dg.JobDefinition, rescale: dg.JobDefinition
 ) -> dg.SensorDefinition:
     """Return the sensor over these routes.
 
@@ -54,9 +51,12 @@ def health_sensor(
         goals: by route.
         pause: the job that it asks for where too many events die.
         rollback: the job that it asks for where a changed plan fails.
+        rescale: the job that it asks for where a route needs another number of subtasks.
     """
     routes = list(goals)
-    expected = {route: Expected(goal.limit, goal.health.max_lag_s, goal.plan.digest) for route, goal in goals.items()}
+    expected = {
+        route: Expected(goal.limit, goal.health.max_lag_s, goal.plan, goal.autoscale) for route, goal in goals.items()
+    }
     selection = dg.AssetSelection.assets(*(keys.router_key(route) for route in routes)).without_checks()
     selection |= dg.AssetSelection.checks(*(_running(route) for route in routes))
     redeploy = dg.define_asset_job(keys.REDEPLOY_JOB, selection, description="Reconciles routers: starts what is down.")
@@ -64,7 +64,7 @@ def health_sensor(
     @dg.sensor(
         name="router_health",
         description="Reports each router's health and asks for a redeploy of what is down.",
-        jobs=[redeploy, pause, rollback],
+        jobs=[redeploy, pause, rollback, rescale],
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -78,17 +78,31 @@ def health_sensor(
         now = gateways.clock.now()
         found = measure(gateways, statuses, memories)
         failures = failed_gates(statuses, memories, found, now)
-        assessed = assess(statuses, memories, _busy(context.instance), now, found, expected, failures)
+        busy = _busy(context.instance)
+        assessed = assess(statuses, memories, busy, now, found, expected, failures)
         assessments = limit_reports(assessed, memories)
         flink = keystone.settings().flink_rest
-        cursor = _CURSOR.dump_json({item.status.route: item.memory for item in assessments}).decode()
+        try:
+            scaled = autoscale(gateways, goals, assessments, found, memories, busy, now)
+        except KeystoneError as error:  # health is told all the same
+            context.log.warning(f"nothing is scaled: {error}")
+            scaled = {}
+        remembered = {item.status.route: _remembered(item, memories, scaled) for item in assessments}
+        asked = (_redeploys(assessments), _pauses(assessments, now), _rollbacks(assessments), rescales(scaled, now))
         return dg.SensorResult(
-            run_requests=[*_redeploys(assessments), *_pauses(assessments, now), *_rollbacks(assessments)],
-            asset_events=[event for item in assessments for event in _events(item, flink)],
-            cursor=cursor,
+            run_requests=[request for requests in asked for request in requests],
+            asset_events=[*(event for item in assessments for event in _events(item, flink)), *decisions(scaled)],
+            cursor=_CURSOR.dump_json(remembered).decode(),
         )
 
     return router_health
+
+
+def _remembered(item: Assessment, memories: Mapping[str, Memory], scaled: Mapping[str, Scaled]) -> Memory:
+    """Return the route's memory with the autoscaler's, which stays as it was where nothing was decided."""
+    route, before = item.status.route, memories.get(item.status.route)
+    scaling = scaled[route].memory if route in scaled else before.scaling if before else None
+    return item.memory.model_copy(update={"scaling": scaling})
 
 
 def _running(route: str) -> dg.AssetCheckKey:
@@ -131,15 +145,9 @@ def _redeploys(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
             job_name=keys.REDEPLOY_JOB,
             asset_selection=[keys.router_key(item.status.route) for item in due],
             asset_check_keys=[_running(item.status.route) for item in due],
-            tags=_tags(len(due)),
+            tags=healing_tags(len(due)),
         )
     ]
-
-
-def _tags(routes: int) -> dict[str, str]:
-    """Return the tags of a run for so many routes; one that died unseen must not keep them from being asked for."""
-    longest = RUN_AT_MOST + RUN_AT_MOST_PER_ROUTE * routes
-    return {keys.HEALING_TAG: "true", MAX_RUNTIME_SECONDS_TAG: str(int(longest.total_seconds()))}
 
 
 def _pauses(assessments: Sequence[Assessment], now: datetime) -> list[dg.RunRequest]:
@@ -150,7 +158,7 @@ def _pauses(assessments: Sequence[Assessment], now: datetime) -> list[dg.RunRequ
             run_key=f"pause/{item.status.route}/{item.status.last.epoch}/{span}",
             job_name=keys.PAUSE_JOB,
             run_config=pause_config(item.status.route, item.status.last.epoch, item.pause),
-            tags=_tags(1) | {keys.ROUTE_TAG: item.status.route},
+            tags=healing_tags_of(item.status.route),
         )
         for item in assessments
         if item.pause and item.status.last
@@ -164,7 +172,7 @@ def _rollbacks(assessments: Sequence[Assessment]) -> list[dg.RunRequest]:
             run_key=f"rollback/{item.status.route}/{item.status.last.epoch}/{item.memory.gate.asked}",
             job_name=keys.ROLLBACK_JOB,
             run_config=rollback_config(item.status.route, item.status.last.epoch, item.rollback),
-            tags=_tags(1) | {keys.ROUTE_TAG: item.status.route},
+            tags=healing_tags_of(item.status.route),
         )
         for item in assessments
         if item.rollback and item.status.last and item.memory.gate

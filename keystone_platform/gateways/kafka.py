@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -83,6 +84,14 @@ class KafkaGateway(Protocol):
         """
         ...
 
+    def reached_at(self, topic: str, times: Sequence[datetime]) -> list[int | None]:
+        """Return for each time the sum of the partitions' offsets of the first record that is not older.
+
+        None where a partition's records of before that time are no longer all kept, or the topic does not exist. A
+        request a time, all at once, and two more.
+        """
+        ...
+
     def largest_record(self, topic: str) -> int | None:
         """Return how many bytes a batch of records in the topic may have; None if the topic does not exist."""
         ...
@@ -141,6 +150,26 @@ class ConfluentKafka:
             else:
                 asked |= {TopicPartition(topic, each.id): OffsetSpec.latest() for each in partitions}
         return self._settled()(self._sums, asked) if asked else {}
+
+    def reached_at(self, topic: str, times: Sequence[datetime]) -> list[int | None]:
+        offsets = self.offsets(topic)
+        places = [TopicPartition(topic, partition) for partition in offsets.end]
+        if not places:
+            return [None] * len(times)
+        specs = [OffsetSpec.for_timestamp(int(time.timestamp() * 1000)) for time in times]
+        asked = [
+            self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=self._timeout_s) for spec in specs
+        ]
+        return [self._reached(topic, futures, offsets) for futures in asked]
+
+    def _reached(self, topic: str, futures: Mapping[TopicPartition, Future[Any]], offsets: Offsets) -> int | None:
+        reached = 0
+        for place, future in futures.items():
+            found = self._answer(f"list offsets of {topic}", future).offset
+            if 0 <= found <= offsets.begin[place.partition] != 0:  # something older was there and was deleted
+                return None
+            reached += offsets.end[place.partition] if found < 0 else found
+        return reached
 
     def largest_record(self, topic: str) -> int | None:
         if self._partitions(topic) is None:

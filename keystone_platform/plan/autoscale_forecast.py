@@ -19,6 +19,9 @@ LATER = timedelta(hours=3)
 GROWTH = (0.5, 2.0)
 """Least and most that this week may differ from past ones; beyond it the past says nothing about today."""
 
+_RECENT = 3
+"""Full hours of today that are compared with those of past weeks."""
+
 _WEEK = timedelta(weeks=1)
 _HOUR = timedelta(hours=1)
 
@@ -34,6 +37,15 @@ class Forecast:
 
     soon: float
     later: float
+
+
+def hours_of(now: datetime) -> tuple[datetime, ...]:
+    """Return the beginnings of the hours whose arrival a forecast at that time rests on, ascending."""
+    this = now.replace(minute=0, second=0, microsecond=0)
+    recent = [this - _HOUR * count for count in range(_RECENT, 0, -1)]
+    coming = [this + _HOUR * count for count in range(int(LATER / _HOUR) + 1)]
+    past = [hour - _WEEK * weeks for weeks in range(WEEKS, 0, -1) for hour in (*recent, *coming)]
+    return (*past, *recent)
 
 
 def forecast(hourly: Mapping[datetime, float], now: datetime) -> Forecast | None:
@@ -59,8 +71,10 @@ def _usual(hourly: Mapping[datetime, float], hour: datetime) -> float | None:
 
 
 def _growth(hourly: Mapping[datetime, float], this: datetime) -> float:
-    """Return how much more arrives today than usual, from the last three full hours."""
-    pairs = [(hourly.get(hour), _usual(hourly, hour)) for hour in (this - _HOUR * count for count in range(1, 4))]
+    """Return how much more arrives today than usual, from the last full hours."""
+    pairs = [
+        (hourly.get(hour), _usual(hourly, hour)) for hour in (this - _HOUR * count for count in range(1, _RECENT + 1))
+    ]
     ratios = [actual / usual for actual, usual in pairs if actual is not None and usual]
     least, most = GROWTH
     return min(max(statistics.median(ratios), least), most) if ratios else 1.0

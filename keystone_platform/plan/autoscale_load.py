@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keystone_platform.plan.autoscale_steps import speed
+from keystone_platform.plan.progress import Reading
+from keystone_platform.plan.trail import Sample
+
+LEAST_S = 5.0
+"""Samples that lie closer together say nothing of a rate."""
 
 LEAST_BUSY = 0.1
 """A router that is less busy than this tells nothing of what it could do: its rate is divided by next to nothing."""
@@ -54,3 +59,27 @@ class Load:
         if self.busy >= LEAST_BUSY:
             return None
         return max(self.processed_per_s, 1.0) / (LEAST_BUSY * speed(self.parallelism, self.partitions))
+
+
+def load_between(before: Sample, after: Sample, reading: Reading, partitions: int) -> Load | None:
+    """Return the load over the time between two samples of one job; None where they do not tell.
+
+    Args:
+        before: a minute or so ago.
+        after: now.
+        reading: measured with `after`.
+        partitions: of the topic.
+    """
+    seconds = (after.at - before.at).total_seconds()
+    read = after.events - before.events
+    if seconds < LEAST_S or read < 0:  # tasks that were started anew count from zero
+        return None
+    return Load(
+        at=after.at,
+        parallelism=reading.parallelism,
+        partitions=partitions,
+        lag=after.lag,
+        arrival_per_s=max(0.0, (read + after.lag - before.lag) / seconds),
+        processed_per_s=read / seconds,
+        busy=reading.busy,
+    )

@@ -5,23 +5,38 @@ A history is newest first, as the ledger gives it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.deployment import Cause, Deployment, Outcome
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.plan.scale import scaled
 
 
-def held_back(goal: RouterPlan, history: Sequence[Deployment]) -> Deployment | None:
+def held_back(goal: RouterPlan, history: Sequence[Deployment], *, any_scale: bool = False) -> Deployment | None:
     """Return the deployment of the goal's plan that was rolled back, as long as that plan is not to be tried again.
 
     That is until the goal is another plan: what was rolled back once would only fail once more.
+
+    Args:
+        goal: what is declared.
+        history: newest first.
+        any_scale: the parallelism is nobody's wish, but the autoscaler's: with another one it is the same plan.
     """
-    current = history[0].plan.digest if history else ""
+    given_up = _given_up(goal, history, lambda plan: plan.digest)
+    if given_up is None and any_scale:
+        return _given_up(goal, history, lambda plan: scaled(plan, 1).digest)
+    return given_up
+
+
+def _given_up(
+    goal: RouterPlan, history: Sequence[Deployment], identity: Callable[[RouterPlan], str]
+) -> Deployment | None:
+    current = identity(history[0].plan) if history else ""
     for after, before in pairwise(history):
-        if before.plan.digest != current:
-            return before if after.cause is Cause.ROLLBACK and before.plan.digest == goal.digest else None
+        if identity(before.plan) != current:
+            return before if after.cause is Cause.ROLLBACK and identity(before.plan) == identity(goal) else None
     return None
 
 

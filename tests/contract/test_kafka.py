@@ -66,6 +66,23 @@ def test_a_refused_configuration_is_terminal_and_names_it(kafka: ConfluentKafka)
         kafka.ensure_topic("refused", 1, {"retention.ms": "soon"})
 
 
+def test_how_far_a_topic_had_come_at_a_time_is_known_as_long_as_all_of_before_is_kept(
+    kafka: ConfluentKafka, kafka_properties: Mapping[str, str], topic: str
+) -> None:
+    producer = Producer(kafka_properties)
+    for hours_ago in (3, 2, 2, 1):
+        at = WHEN - timedelta(hours=hours_ago)
+        producer.produce(topic, b"{}", partition=hours_ago % 2, timestamp=int(at.timestamp() * 1000))
+    assert producer.flush(10) == 0
+    times = [WHEN - timedelta(hours=hours) for hours in (4, 2.5, 1.5, 0)]
+    assert kafka.reached_at(topic, times) == [0, 1, 3, 4]
+    assert kafka.reached_at("nobody.made.this", times) == [None] * 4
+    admin = AdminClient(dict(kafka_properties))  # a client that nobody holds answers nothing
+    (done,) = admin.delete_records([TopicPartition(topic, 0, 1)]).values()
+    done.result(30)
+    assert kafka.reached_at(topic, times) == [None, None, 3, 4]
+
+
 def test_the_limits_of_topics_and_transactions_are_told(kafka: ConfluentKafka, topic: str) -> None:
     assert kafka.largest_record(topic) == MAX_MESSAGE_BYTES
     assert kafka.largest_record("nobody.made.this") is None

@@ -254,6 +254,8 @@ class FakeKafka:
     """How far topics reach; empty ones need not be named."""
     ended: dict[str, int] = field(default_factory=dict)
     """Sums of where topics' partitions end."""
+    arrived: dict[str, dict[datetime, int]] = field(default_factory=dict)
+    """How many events came into a topic at a time."""
     reachable: bool = True
     records: dict[str, int] = field(default_factory=dict)
     """Largest record of the topics whose own is another than Keystone's."""
@@ -272,6 +274,14 @@ class FakeKafka:
             message = "Kafka does not answer"
             raise Transient(message, mend="Is it up?")
         return {topic: self.ended[topic] for topic in topics if topic in self.ended}
+
+    def reached_at(self, topic: str, times: Sequence[datetime]) -> list[int | None]:
+        if not self.reachable:
+            message = "Kafka does not answer"
+            raise Transient(message, mend="Is it up?")
+        if topic not in self.arrived:
+            return [None] * len(times)
+        return [sum(count for at, count in self.arrived[topic].items() if at < time) for time in times]
 
     def offsets(self, topic: str) -> Offsets:
         return self.reaches.get(topic, Offsets({}, {}))

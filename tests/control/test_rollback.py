@@ -65,7 +65,7 @@ class Sensor:
         statuses = sweep(gateways, self.routes)
         found = measure(gateways, statuses, self.memories)
         failures = failed_gates(statuses, self.memories, found, now)
-        expected = {ROUTE: Expected(digest=BAD.digest)}
+        expected = {ROUTE: Expected(plan=BAD)}
         assessed = assess(statuses, self.memories, busy, now, found, expected, failures)
         self.memories = {item.status.route: item.memory for item in assessed}
         return assessed[0]
