@@ -28,7 +28,7 @@ from keystone_platform.stack.s3 import prepare_s3, s3_server
 from keystone_platform.stack.search import prepare_search, search_server
 from keystone_platform.stack.server import Server
 from keystone_platform.stack.starting import Report, Starting, log_tail
-from keystone_platform.stack.state import StackState, load_state, save_state, settings_of
+from keystone_platform.stack.state import StackState, asked_slots, load_state, save_state, settings_of
 from keystone_platform.stack.status import ServerStatus, read_status
 from keystone_platform.stack.supervisor import Supervisor
 
@@ -201,7 +201,7 @@ class EmbeddedStack:
         data = (
             kafka_server(self.home, state.ports, java, jars),
             s3_server(self.home, state.ports, settings.s3, java, jars),
-            *flink_servers(self.home, state.ports, settings, java),
+            *flink_servers(self.home, state, settings, java),
             *([search_server(self.home, state.ports, java, jars)] if state.search else []),
         )
         return (*data, *dagster_servers(self.home, state.ports, self._streams, tuple(server.name for server in data)))
@@ -212,7 +212,7 @@ class EmbeddedStack:
         write_private(self.home.settings, settings.model_dump_json(indent=2) + "\n")
         prepare_kafka(self.home, state.ports, java, jars)
         prepare_s3(self.home, settings.s3, jars)
-        prepare_flink(self.home, state.ports, settings, jars)
+        prepare_flink(self.home, state, settings, jars)
         if state.search:
             prepare_search(self.home, state.ports, jars)
         prepare_catalog(self.home, settings)
@@ -222,6 +222,7 @@ class EmbeddedStack:
         remembered = load_state(self.home)
         ports = choose_ports(asked_ports(self._env), remembered.ports if remembered else None, usual=self._usual_ports)
         state = remembered.model_copy(update={"ports": ports}) if remembered else StackState(ports=ports)
+        state = state.model_copy(update={"slots": asked_slots(self._env) or state.slots})
         return state.with_servers(including)
 
     def _running_state(self, including: Collection[str]) -> StackState:
@@ -236,6 +237,9 @@ class EmbeddedStack:
             if port != present:
                 message = f"port {port} is asked for {name}, but the stack is up with {present}"
                 raise Terminal(message, mend="`keystone down` first.")
+        if asked_slots(self._env) not in (None, state.slots):
+            message = f"{asked_slots(self._env)} slots are asked for, but the stack is up with {state.slots}"
+            raise Terminal(message, mend="`keystone down` first.")
         processes = self._supervisor.processes()
         for server in self._servers(state, Java(Path("java"), 0)):
             known = processes.get(server.name)

@@ -19,13 +19,13 @@ from keystone_platform.settings import Settings
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.java import Java
 from keystone_platform.stack.server import FLINK_JOBMANAGER, FLINK_TASKMANAGER, Server
-from keystone_platform.stack.state import HOST, Ports
+from keystone_platform.stack.state import HOST, USUAL_SLOTS, Ports, StackState
 
-SLOTS = 16
-"""Of the one TaskManager; a router takes one per degree of parallelism."""
+MB_OF_A_SLOT = 48
+"""What the TaskManager gets for each slot beyond the usual ones."""
 
 
-def flink_servers(home: Home, ports: Ports, settings: Settings, java: Java) -> tuple[Server, Server]:
+def flink_servers(home: Home, state: StackState, settings: Settings, java: Java) -> tuple[Server, Server]:
     """Return JobManager and TaskManager; writes nothing."""
     scripts = wheel_folder() / "bin"
     environment = _environment(home, settings, java)
@@ -38,26 +38,26 @@ def flink_servers(home: Home, ports: Ports, settings: Settings, java: Java) -> t
         unready=lambda: _jobmanager_unready(settings.flink_rest),
         environment=environment,
         url=settings.flink_rest,
-        port=ports.flink,
+        port=state.ports.flink,
     )
     taskmanager = Server(
         name=FLINK_TASKMANAGER,
         command=("/bin/bash", str(scripts / "taskmanager.sh"), "start-foreground"),
         directory=directory,
-        unready=lambda: _taskmanager_unready(settings.flink_rest),
+        unready=lambda: _taskmanager_unready(settings.flink_rest, state.slots),
         environment=environment,
-        url=f"{SLOTS} slots",
+        url=f"{state.slots} slots",
     )
     return jobmanager, taskmanager
 
 
-def prepare_flink(home: Home, ports: Ports, settings: Settings, jars: Path) -> None:
+def prepare_flink(home: Home, state: StackState, settings: Settings, jars: Path) -> None:
     """Link class path and plugins and write the configuration.
 
     Raises:
         Terminal: the wheel or jars are missing.
     """
-    assemble_flink_home(home.folder / "flink", jars, _configuration(home, ports, settings))
+    assemble_flink_home(home.folder / "flink", jars, _configuration(home, state, settings))
 
 
 def _environment(home: Home, settings: Settings, java: Java) -> dict[str, str]:
@@ -68,17 +68,17 @@ def _environment(home: Home, settings: Settings, java: Java) -> dict[str, str]:
     }
 
 
-def _configuration(home: Home, ports: Ports, settings: Settings) -> dict[str, object]:
+def _configuration(home: Home, state: StackState, settings: Settings) -> dict[str, object]:
     return {
         "env.java.opts.all": JAVA_OPTIONS,
         "env.java.opts.jobmanager": "-XX:+UseSerialGC",
         # +15 % events per CPU second against G1
         "env.java.opts.taskmanager": "-XX:+UseParallelGC",
-        **_addresses(home, ports),
-        **_memory(),
+        **_addresses(home, state.ports),
+        **_memory(state.slots),
         **_recovery(settings),
         **object_store_configuration(settings.s3),
-        "taskmanager.numberOfTaskSlots": SLOTS,
+        "taskmanager.numberOfTaskSlots": state.slots,
         "parallelism.default": 1,
         # connectors keep threads for a while after their job; that must not fail the next job's class loader
         "classloader.check-leaked-classloader": False,
@@ -113,16 +113,17 @@ def _addresses(home: Home, ports: Ports) -> dict[str, object]:
     }
 
 
-def _memory() -> dict[str, object]:
+def _memory(slots: int) -> dict[str, object]:
+    more = max(0, slots - USUAL_SLOTS)
     return {
         "jobmanager.memory.process.size": "1g",
         "jobmanager.memory.jvm-metaspace.size": "320m",
-        "taskmanager.memory.process.size": "2304m",
+        "taskmanager.memory.process.size": f"{2304 + MB_OF_A_SLOT * more}m",
         "taskmanager.memory.jvm-metaspace.size": "384m",
         # routers keep no state, so heap is worth more than managed memory; Python functions take theirs from it
-        "taskmanager.memory.managed.size": "128m",
-        "taskmanager.memory.network.min": "128m",
-        "taskmanager.memory.network.max": "128m",
+        "taskmanager.memory.managed.size": f"{128 + 8 * more}m",
+        "taskmanager.memory.network.min": f"{128 + 2 * more}m",
+        "taskmanager.memory.network.max": f"{128 + 2 * more}m",
     }
 
 
@@ -159,10 +160,10 @@ def _jobmanager_unready(rest: str) -> str | None:
     return overview if isinstance(overview, str) else None
 
 
-def _taskmanager_unready(rest: str) -> str | None:
+def _taskmanager_unready(rest: str, slots: int) -> str | None:
     overview = _overview(rest)
     if isinstance(overview, str):
         return f"JobManager's {overview}"
-    if not overview["taskmanagers"] or overview["slots-total"] < SLOTS:
-        return f"registered {overview['slots-total']} of {SLOTS} slots"
+    if not overview["taskmanagers"] or overview["slots-total"] < slots:
+        return f"registered {overview['slots-total']} of {slots} slots"
     return None

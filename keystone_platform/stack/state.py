@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,15 @@ from keystone_platform.stack.server import SEARCH
 
 HOST = "127.0.0.1"
 """Everything listens on loopback only and advertises it."""
+
+
+USUAL_SLOTS = 16
+"""Slots of the TaskManager unless more are asked for; a router takes one per degree of parallelism."""
+
+MOST_SLOTS = 128
+
+SLOTS_VARIABLE = "KEYSTONE_FLINK_SLOTS"
+"""Asks for another number of slots, at an `up` that starts the stack."""
 
 
 class Ports(BaseModel):
@@ -39,17 +48,34 @@ class StackState(BaseModel):
 
     Attributes:
         search: whether the search server belongs to it; once asked for, it does.
+        slots: of the TaskManager.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ports: Ports
     search: bool = False
+    slots: int = USUAL_SLOTS
     secret_access_key: str = Field(repr=False, default_factory=lambda: secrets.token_hex(20))
 
     def with_servers(self, optional: Collection[str]) -> StackState:
         """Return the state of the stack with these servers too."""
         return self.model_copy(update={"search": self.search or SEARCH in optional})
+
+
+def asked_slots(env: Mapping[str, str]) -> int | None:
+    """Return the number of slots that the environment asks for, None when it does not.
+
+    Raises:
+        Terminal: it is no such number.
+    """
+    text = env.get(SLOTS_VARIABLE)
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_SLOTS:
+        message = f"{SLOTS_VARIABLE}={text} is not a number of slots"
+        raise Terminal(message, mend=f"Give a number from 1 to {MOST_SLOTS}, or unset it.")
+    return int(text)
 
 
 def load_state(home: Home) -> StackState | None:

@@ -1,10 +1,15 @@
-"""The control loop over routers on Kubernetes, at the moments at which something goes wrong."""
+"""The control loop over routers on Kubernetes, at the moments at which something goes wrong.
+
+What needs no fault of the API server runs on a real one too, where one is named.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,23 +26,35 @@ from tests.control.fakes import a_plan
 from tests.e2e.platform import wait_for
 from tests.kubernetes.api_server import ApiServer
 from tests.kubernetes.crd import newest_flink_version
-from tests.kubernetes.world import KubernetesWorld, kubernetes_world, settings_of
+from tests.kubernetes.world import KUBECONFIG_VARIABLE, KubernetesWorld, kubernetes_world, settings_of
 
 PLAN = a_plan()
 ROUTE = PLAN.route
 CHANGED = a_plan(parallelism=2)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[KubernetesWorld]:
-    with kubernetes_world(tmp_path) as world:
+SERVERS = ["stand-in", *(["real"] if KUBECONFIG_VARIABLE in os.environ else [])]
+
+
+@pytest.fixture(params=SERVERS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KubernetesWorld]:
+    with kubernetes_world(tmp_path, real=request.param == "real") as world:
         yield world
 
 
+@dataclass(frozen=True)
+class Faulty:
+    """A world whose API server fails on demand."""
+
+    world: KubernetesWorld
+    server: ApiServer
+
+
 @pytest.fixture
-def server(world: KubernetesWorld) -> ApiServer:
-    assert world.server
-    return world.server
+def faulty(tmp_path: Path) -> Iterator[Faulty]:
+    with kubernetes_world(tmp_path) as world:
+        assert world.server
+        yield Faulty(world, world.server)
 
 
 def converge(world: KubernetesWorld, plan: object = PLAN, request: Request = Request.CONVERGE) -> Verdict:
@@ -63,6 +80,13 @@ def submission(world: KubernetesWorld, epoch: int, job_id: str) -> Submission:
     )
 
 
+def rendered(world: KubernetesWorld) -> dict[str, Any]:
+    """Return the route's first FlinkDeployment, which is not there yet."""
+    namespace, version = world.api.namespace, newest_flink_version()
+    kubernetes = KubernetesSettings(namespace=namespace, image="keystone:1", flink_version=version)
+    return manifest(submission(world, 1, "a" * 32), settings_of(kubernetes), kubernetes)
+
+
 def test_an_upgrade_starts_from_the_savepoint_and_there_is_one_router(world: KubernetesWorld) -> None:
     assert converge(world).ok
     first = deployed(world)
@@ -85,7 +109,8 @@ def test_a_stopped_router_stays_suspended_and_starts_again_from_its_savepoint(wo
     assert world.fakes.flink.submissions[-1].restore_from == savepoint
 
 
-def test_a_router_whose_answer_was_lost_is_found_and_adopted(world: KubernetesWorld, server: ApiServer) -> None:
+def test_a_router_whose_answer_was_lost_is_found_and_adopted(faulty: Faulty) -> None:
+    world, server = faulty.world, faulty.server
     server.loses_answers_to.add("POST")
     verdict = converge(world)
     assert verdict.ok, verdict.message
@@ -94,9 +119,8 @@ def test_a_router_whose_answer_was_lost_is_found_and_adopted(world: KubernetesWo
     assert deployed(world).job_id == verdict.deployment.job_id
 
 
-def test_a_router_that_may_have_been_made_is_looked_for_before_anything_else_is_done(
-    world: KubernetesWorld, server: ApiServer
-) -> None:
+def test_a_router_that_may_have_been_made_is_looked_for_before_anything_else_is_done(faulty: Faulty) -> None:
+    world, server = faulty.world, faulty.server
     server.fails_at["POST"] = 500
     verdict = converge(world)
     assert isinstance(verdict.error, UnknownOutcome)
@@ -105,7 +129,8 @@ def test_a_router_that_may_have_been_made_is_looked_for_before_anything_else_is_
     assert world.fakes.flink.submissions == []
 
 
-def test_an_api_server_that_is_away_changes_nothing(world: KubernetesWorld, server: ApiServer) -> None:
+def test_an_api_server_that_is_away_changes_nothing(faulty: Faulty) -> None:
+    world, server = faulty.world, faulty.server
     assert converge(world).ok
     server.fails_at["GET"] = 503
     with pytest.raises(Transient):
@@ -114,7 +139,8 @@ def test_an_api_server_that_is_away_changes_nothing(world: KubernetesWorld, serv
     assert deployed(world).epoch == 1
 
 
-def test_a_reads_error_is_tried_again_before_it_is_told(world: KubernetesWorld, server: ApiServer) -> None:
+def test_a_reads_error_is_tried_again_before_it_is_told(faulty: Faulty) -> None:
+    world, server = faulty.world, faulty.server
     world.operator.is_away = True
     server.fails_at["GET"] = 503
     before = len(server.requests)
@@ -128,10 +154,13 @@ def test_a_reads_error_is_tried_again_before_it_is_told(world: KubernetesWorld, 
     [(500, UnknownOutcome), (504, UnknownOutcome), (429, Transient), (403, Terminal), (401, Terminal)],
 )
 def test_an_error_says_whether_the_write_may_have_happened(
-    world: KubernetesWorld, server: ApiServer, code: int, error: type[KeystoneError]
+    faulty: Faulty, code: int, error: type[KeystoneError]
 ) -> None:
+    world, server = faulty.world, faulty.server
     server.fails_at["POST"] = code
-    kubernetes = KubernetesSettings(namespace="a", image="keystone:1", flink_version=newest_flink_version())
+    kubernetes = KubernetesSettings(
+        namespace=world.api.namespace, image="keystone:1", flink_version=newest_flink_version()
+    )
     with pytest.raises(error):
         world.api.create(manifest(submission(world, 1, "a" * 32), settings_of(kubernetes), kubernetes))
 
@@ -139,10 +168,12 @@ def test_an_error_says_whether_the_write_may_have_happened(
 def test_a_late_submission_of_an_older_epoch_makes_no_second_router(world: KubernetesWorld) -> None:
     assert converge(world).ok
     assert converge(world, CHANGED).ok
-    (outcome,) = world.gateways.submitter.submit([submission(world, 1, "a" * 32)])
-    assert outcome.status == "refused"
-    assert "epoch 2" in outcome.reason
-    assert deployed(world).epoch == 2
+    for _ in range(2):  # while it runs, and when it was stopped
+        (outcome,) = world.gateways.submitter.submit([submission(world, 1, "a" * 32)])
+        assert outcome.status == "refused"
+        assert "epoch 2" in outcome.reason
+        assert deployed(world).epoch == 2
+        assert converge(world, CHANGED, Request.STOP).ok
 
 
 def test_a_router_that_has_not_ended_is_not_replaced(world: KubernetesWorld) -> None:
@@ -153,7 +184,9 @@ def test_a_router_that_has_not_ended_is_not_replaced(world: KubernetesWorld) -> 
 
 
 def test_a_flink_deployment_that_somebody_else_made_is_left_alone(world: KubernetesWorld) -> None:
-    kubernetes = KubernetesSettings(namespace="a", image="keystone:1", flink_version=newest_flink_version())
+    kubernetes = KubernetesSettings(
+        namespace=world.api.namespace, image="keystone:1", flink_version=newest_flink_version()
+    )
     foreign = manifest(submission(world, 1, "a" * 32), settings_of(kubernetes), kubernetes)
     foreign["metadata"]["labels"] = {}
     world.api.create(foreign)

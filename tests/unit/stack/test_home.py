@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from keystone_platform.errors import Terminal
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.ports import choose_ports
-from keystone_platform.stack.state import StackState, load_state, save_state, settings_of
+from keystone_platform.stack.state import SLOTS_VARIABLE, StackState, asked_slots, load_state, save_state, settings_of
 
 
 def test_the_mark_outlives_the_folder_and_differs_per_home(tmp_path: Path) -> None:
@@ -44,3 +47,14 @@ def test_the_secret_key_is_not_in_the_state_s_or_settings_representation(tmp_pat
 def test_two_homes_have_two_keys() -> None:
     ports = choose_ports({}, None, is_free=lambda _: True)
     assert StackState(ports=ports).secret_access_key != StackState(ports=ports).secret_access_key
+
+
+@pytest.mark.parametrize(("text", "slots"), [("", None), ("1", 1), ("48", 48)])
+def test_slots_are_those_that_are_asked_for(text: str, slots: int | None) -> None:
+    assert asked_slots({SLOTS_VARIABLE: text}) == slots
+
+
+@pytest.mark.parametrize("text", ["0", "many", "-1", "100000"])
+def test_a_number_of_slots_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(Terminal, match=SLOTS_VARIABLE):
+        asked_slots({SLOTS_VARIABLE: text})
