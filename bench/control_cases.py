@@ -60,7 +60,9 @@ def _plan() -> Work:
 
 
 def _sweep() -> Work:
+    """Sweep as the sensor does: in a process that has swept before."""
     gateways, goals = connect(load_settings()), wanted(streams_folder(os.environ), ()).goals
+    sweep(gateways, [goal.route for goal in goals])
     return lambda: sweep(gateways, [goal.route for goal in goals])
 
 

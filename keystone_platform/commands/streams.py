@@ -289,7 +289,7 @@ def _let_dagster_read_the_streams(settings: Settings, progress: Console) -> None
 def _show_previews(previews: Sequence[RoutePreview], note: str) -> None:
     shown = table("route", "now", "change", "what differs", "plan")
     for item in previews:
-        shown.add_row(item.route, item.state, item.change, escape(item.error or item.why), item.digest[:12])
+        shown.add_row(item.route, escape(item.now), item.change, escape(item.error or item.why), item.digest[:12])
     console = stdout_console()
     console.print(shown)
     if note:

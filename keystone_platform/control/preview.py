@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goals import goal_of
 from keystone_platform.control.prepare import check_topic
+from keystone_platform.control.progress_now import ProgressNow, progress_now
 from keystone_platform.control.reconcile import held_text
 from keystone_platform.control.slots import SlotBudget
 from keystone_platform.control.sweep import RouteStatus, sweep
@@ -33,6 +34,7 @@ class RoutePreview:
             and no file declares it), or refused.
         why: the differences, for people.
         error: why it would be refused; empty when it would not.
+        progress: how what runs now gets on; None where nothing runs or its job did not answer in time.
     """
 
     route: str
@@ -41,6 +43,12 @@ class RoutePreview:
     why: str
     plan: RouterPlan | None
     error: str = ""
+    progress: ProgressNow | None = None
+
+    @property
+    def now(self) -> str:
+        """The state and how it gets on, for people."""
+        return ": ".join(filter(None, (self.state, str(self.progress or ""))))
 
     @property
     def digest(self) -> str:
@@ -55,6 +63,7 @@ class RoutePreview:
             "change": self.change,
             "why": self.why,
             "error": self.error or None,
+            "progress": self.progress.as_json() if self.progress else None,
             "plan_digest": self.digest or None,
             "plan": self.plan.model_dump(mode="json", exclude_none=True) if self.plan else None,
         }
@@ -69,10 +78,17 @@ def preview_blind(planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
 
 
 def preview(gateways: Gateways, planned: Sequence[PlannedRoute]) -> list[RoutePreview]:
-    """Return a preview per route; raises Transient if cluster, ledger or catalog do not answer."""
+    """Return a preview per route; raises Transient if cluster, ledger or catalog do not answer.
+
+    Blocks for `progress_now.PATIENCE` at most while routers are measured.
+    """
     statuses = sweep(gateways, [each.loaded.id for each in planned])
-    budget = SlotBudget(gateways)
-    return [_preview(gateways, each, status, budget) for each, status in zip(planned, statuses, strict=True)]
+    limits = {each.loaded.id: each.loaded.route.health.max_lag_s for each in planned}
+    found, budget = progress_now(gateways, statuses, limits), SlotBudget(gateways)
+    return [
+        replace(_preview(gateways, each, status, budget), progress=found.get(status.route))
+        for each, status in zip(planned, statuses, strict=True)
+    ]
 
 
 def preview_undeclared(gateways: Gateways, declared: Collection[str]) -> list[RoutePreview]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,6 +96,9 @@ _LOCK_TIMEOUT_S = 10
 """For transactions that take milliseconds; a tick of the health sensor has to end while the database is locked."""
 
 _IDS_PER_QUERY = 500
+
+_PLANS_KEPT = 4096
+"""Parsed plans; some 10 KB each."""
 
 
 class SqlLedger:
@@ -229,12 +233,21 @@ def _row(deployment: Deployment) -> dict[str, Any]:
     return values | {"plan": deployment.plan.canonical_json(), "cause": deployment.cause.value}
 
 
+@lru_cache(maxsize=_PLANS_KEPT)
+def _plan(text: str) -> RouterPlan:
+    """Parse a plan once in a process: who sweeps the fleet every ten seconds would make a heap of objects each time.
+
+    Python's full garbage collections over that heap were what made a sweep grow faster than the fleet.
+    """
+    return RouterPlan.model_validate_json(text)
+
+
 def _deployment(row: sa.Row[Any]) -> Deployment:
     values = dict(row._mapping)
     for name in ("intended_at", "outcome_at", "stop_intended_at", "ended_at"):
         if values[name] is not None and values[name].tzinfo is None:  # SQLite drops the zone; all is written in UTC
             values[name] = values[name].replace(tzinfo=UTC)
-    values["plan"] = RouterPlan.model_validate_json(values["plan"])
+    values["plan"] = _plan(values["plan"])
     values["cause"] = Cause(values["cause"])
     values["outcome"] = Outcome(values["outcome"]) if values["outcome"] else None
     values["end"] = End(values["end"]) if values["end"] else None

@@ -74,6 +74,7 @@ class Judged:
         running_since: since when all of it runs; what could not happen before that is not held against it.
         trail: with the newest measurement; None while the job has read nothing.
         now: the time, UTC.
+        least_patience: how old a checkpoint or a commit may be however short the interval.
     """
 
     found: JobProgress
@@ -82,11 +83,12 @@ class Judged:
     max_lag_s: int
     running_since: datetime
     now: datetime
+    least_patience: timedelta = LEAST_PATIENCE
 
     @property
     def patience(self) -> timedelta:
         """How old a checkpoint or a commit may be."""
-        return max(LEAST_PATIENCE, INTERVALS * timedelta(seconds=self.interval_s))
+        return max(self.least_patience, INTERVALS * timedelta(seconds=self.interval_s))
 
     @property
     def checkpoint_age(self) -> timedelta:

@@ -197,8 +197,9 @@ def test_a_job_tells_what_it_has_read_handed_over_and_how_hard_it_works(subject:
     assert (committing.written, committing.committed, committing.waiting) == (GOOD, GOOD, 0)
     assert committing.age_s < 60
     assert reading.parallelism == subject.plan.parallelism
-    assert 0 < reading.per_s <= GOOD + BROKEN
-    assert 0 <= reading.backpressured <= reading.busy < 1
+    assert 0 <= reading.per_s <= GOOD + BROKEN  # of the last minute, so how much of it there is depends on the machine
+    assert 0 <= reading.busy <= 1
+    assert 0 <= reading.backpressured <= 1
     assert told.restarts == 0
     assert told.checkpoints.completed > 0
     assert told.checkpoints.latest_at is not None

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -21,9 +21,12 @@ from keystone_platform.audit.records import Record, header_text, read_records
 from keystone_platform.audit.truth import audit_route
 from keystone_platform.control.goals import wanted
 from keystone_platform.control.reconcile import reconcile
+from keystone_platform.control.sweep import sweep
 from keystone_platform.gateways.search import OpenSearch
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.deployment import Cause
+from keystone_platform.plan.lifecycle import Lifecycle
+from keystone_platform.plan.stall import LEAST_PATIENCE, Finding, Judged, Kind, find_stalls
 from keystone_platform.settings import SearchSettings
 from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.wiring import connect
@@ -78,6 +81,16 @@ class Found:
         cluster = OpenSearch(self.platform.stack.settings().search)
         return sum(len(page) for page in cluster.places("found-*", [STREAM]))
 
+    def stalls(self, route: str, patience: timedelta) -> tuple[Finding, ...]:
+        """Return what keeps a router, all of which runs, from getting on, told after five intervals and `patience`."""
+        gateways = self.platform.gateways
+        (status,) = sweep(gateways, [route])
+        assert status.job is not None
+        assert status.state is Lifecycle.RUNNING
+        interval_s, started = self.platform.plan(route).checkpoint_interval_s, status.job.started
+        measured = gateways.flink.progress(status.job.job_id)
+        return find_stalls(Judged(measured, None, interval_s, 300, started, gateways.clock.now(), patience))
+
     def dead_letters(self) -> list[Record]:
         topic, kafka = f"{STREAM}.dlq", self.platform.settings.kafka
         batches = read_records(kafka, topic, self.platform.gateways.kafka.offsets(topic))
@@ -127,6 +140,9 @@ def test_no_event_is_lost_or_doubled_while_worker_and_search_cluster_fail(found:
     before = found.platform.counted(STREAM).rows
     wait_for("requests at the shut gate", lambda: found.gate.turned_away >= 3 or None, 60)
     found.platform.wait_for_rows(STREAM, before + 1_000)  # the stream's other route goes on
+    (stall,) = wait_for("the check of its progress fails", lambda: found.stalls(SEARCH, timedelta()) or None, 60)
+    assert (stall.kind, stall.is_error) == (Kind.CHECKPOINT_TOO_OLD, True)
+    assert found.stalls(WAREHOUSE, LEAST_PATIENCE) == ()
     victim = found.platform.stack.pid("flink-taskmanager")
     assert victim is not None
     os.kill(victim, signal.SIGKILL)
