@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from keystone_platform.commands.output import stdout_console, table
+from keystone_platform.plan.figures import duration
 from keystone_platform.settings import load_settings
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _overview(report: CheckpointReport) -> Table:
             _number(line.checkpoint_id),
             _number(line.epoch),
             line.status,
-            span(report.age_s(line)),
+            duration(report.age_s(line)),
             "" if line.took_s is None else f"{line.took_s:.1f} s",
             size(line.bytes),
             _number(line.lag),
@@ -106,14 +107,6 @@ def _told(report: CheckpointReport) -> list[str]:
     left = f"{report.left_out} older ones are not shown: --last N" if report.left_out else ""
     none = "" if report.lines else "no checkpoint and no savepoint"
     return list(filter(None, [none, left, f"the next start begins from {report.restart}", *report.notes]))
-
-
-def span(seconds: float) -> str:
-    """Return a span of time as people say it: its largest unit, in whole ones."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def size(count: int) -> str:

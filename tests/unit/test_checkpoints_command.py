@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from keystone_platform.commands.checkpoints import show, size, span
+from keystone_platform.commands.checkpoints import show, size
 from keystone_platform.plan.checkpoint_contents import Position
 from keystone_platform.plan.checkpoint_report import CheckpointLine, CheckpointReport
 
@@ -54,13 +54,6 @@ def test_what_is_not_readable_or_not_shown_is_told() -> None:
 
 def test_a_route_without_any_says_what_it_starts_from() -> None:
     assert shown() == ["no checkpoint and no savepoint", "the next start begins from s3://b/chk-2"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7_300, "2 h"), (300_000, "3 d")]
-)
-def test_spans_are_told_in_their_largest_unit(seconds: float, told: str) -> None:
-    assert span(seconds) == told
 
 
 @pytest.mark.parametrize(("count", "told"), [(0, "0 B"), (999, "999 B"), (4_020, "4.0 KB"), (3_200_000, "3.2 MB")])
