@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -24,6 +25,9 @@ AT_ONCE = 8
 BUDGET = timedelta(seconds=8)
 """What is not measured by then is left for the next tick."""
 
+KAFKA_PATIENCE = timedelta(seconds=2)
+"""How long Kafka may take to say where topics end; without that, a lag is told as Flink says it."""
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -37,7 +41,7 @@ def measure(
     """Return by route what was measured; a router whose job does not answer is left out.
 
     Who changed or is not well comes first, for half of the places at most; then who was measured longest ago.
-    Blocks for `budget` at most, and for two requests to Kafka where a source has read nothing since it was measured.
+    Blocks for `budget` at most, and KAFKA_PATIENCE where a source has read nothing since it was measured.
     """
     todo: SimpleQueue[RouteStatus] = SimpleQueue()
     for status in _due(statuses, memories, most):
@@ -111,15 +115,26 @@ def _with_ends(
         for route, each in found.items()
         if (last := statuses[route].last) and _reads_nothing(each.progress, memories.get(route))
     }
-    try:
-        ends = gateways.kafka.ends({topic for each in topics.values() for topic in each}) if topics else {}
-    except KeystoneError:
-        return found
+    ends = _ends(gateways, {topic for each in topics.values() for topic in each}) if topics else {}
     return found | {
         route: replace(found[route], ends=sum(ends.get(topic, 0) for topic in each))
         for route, each in topics.items()
         if each[0] in ends
     }
+
+
+def _ends(gateways: Gateways, topics: Collection[str]) -> Mapping[str, int]:
+    """Return where the topics end; nothing when Kafka does not say so in time: its own time-outs are longer."""
+    answers: list[Mapping[str, int]] = []
+
+    def ask() -> None:
+        with suppress(KeystoneError):
+            answers.append(gateways.kafka.ends(topics))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(KAFKA_PATIENCE.total_seconds())
+    return answers[0] if answers else {}
 
 
 def _reads_nothing(progress: JobProgress, memory: Memory | None) -> bool:

@@ -62,7 +62,7 @@ def progress_now(
 ) -> dict[str, ProgressNow]:
     """Return by route how it gets on; one that has no job, or whose job does not answer in time, is left out.
 
-    Blocks for PATIENCE at most, and for two requests to Kafka where a source looks held up.
+    Blocks for PATIENCE at most.
     """
     found = measure(gateways, statuses, {}, most=len(statuses), budget=PATIENCE)
     now = gateways.clock.now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import Transient
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.progress import JobProgress, Measurement
-from tests.control.fakes import FakeFlink, World, a_plan, make_world
+from tests.control.fakes import FakeFlink, FakeKafka, World, a_plan, make_world
 
 PLANS = [a_plan(f"s{number}.warehouse", table=f"events.t{number}") for number in range(10)]
 ROUTES = [plan.route for plan in PLANS]
@@ -112,3 +112,22 @@ def test_kafka_is_asked_only_where_nothing_was_read(world: World) -> None:
     assert {route: each.ends for route, each in found.items() if each.ends is not None} == {ROUTES[2]: 700}
     world.kafka.reachable = False
     assert set(ticks.tick(len(ROUTES))) == set(ROUTES)
+
+
+def test_a_kafka_that_hangs_holds_up_no_tick(world: World) -> None:
+    released, ticks, waited_in_vain = threading.Event(), Ticks(world), list[bool]()
+    for route in ROUTES:
+        world.flink.count(ticks.job(route), 100)
+    ticks.tick(len(ROUTES))
+
+    class Hanging(FakeKafka):
+        """Does not answer until it is released."""
+
+        def ends(self, topics: Collection[str]) -> Mapping[str, int]:
+            waited_in_vain.append(not released.wait(30))
+            return {}
+
+    found = measure(replace(world.gateways, kafka=Hanging()), ticks.statuses(), ticks.memories)
+    assert waited_in_vain == [], "measured before Kafka answered"
+    released.set()
+    assert set(found) == set(ROUTES)
