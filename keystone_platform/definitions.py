@@ -32,7 +32,7 @@ def definitions_of(fleet: Fleet, keystone: KeystoneResource) -> dg.Definitions:
     planned = plan_declared(fleet)
     topics = [topic_asset(stream) for stream in planned.fleet.streams]
     routers = [router_assets(planned)] if planned.goals else []
-    pause, rollback, rescale = pause_job(), rollback_job(), rescale_job()
+    pause, rollback, rescale = pause_job(), rollback_job(), rescale_job(planned.goals)
     return dg.Definitions(
         assets=[*topics, *routers],
         asset_checks=[progress_checks(planned.goals)] if planned.goals else [],

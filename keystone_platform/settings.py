@@ -223,6 +223,11 @@ def settings_file(env: Mapping[str, str]) -> Path:
     return Path(named) if named else home_folder(env) / SETTINGS_FILE
 
 
+def names_settings(env: Mapping[str, str]) -> bool:
+    """Whether there are settings to be read: somebody named a file, or a stack was up once."""
+    return bool(env.get(SETTINGS_VARIABLE)) or settings_file(env).is_file()
+
+
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from keystone_platform.commands.output import stdout_console, table
 from keystone_platform.commands.verdicts import tell_verdicts
-from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_folder
+from keystone_platform.settings import STREAMS_VARIABLE, load_settings, names_settings, streams_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,7 @@ def plan(
     """Check the stream YAMLs and show what `apply` would do and cost. Touches nothing.
 
     Exit status 1 when a file is wrong or a route would be refused. Works without running servers: then every route
-    counts as new.
+    counts as new. A settings file that is wrong, or that KEYSTONE_SETTINGS names and that is not there, is an error.
     """
     from keystone_platform.control.goals import planned_routes
     from keystone_platform.control.preview import preview, preview_blind, preview_undeclared
@@ -109,8 +109,9 @@ def plan(
 
     selection = _selection(routes, owner, stream)
     planned = planned_routes(_folder(streams), selection)
+    settings = load_settings() if names_settings(os.environ) else None
     try:
-        gateways = connect(load_settings())
+        gateways = connect(settings or load_settings())
         previews, note = preview(gateways, planned), ""
         if selection.takes_all:
             previews += preview_undeclared(gateways, {each.loaded.id for each in planned})

@@ -8,7 +8,7 @@ from typing import Any
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.progress_now import ProgressNow, progress_now
 from keystone_platform.control.sweep import RouteStatus, sweep
-from keystone_platform.plan.deployment import Cause
+from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.spec.fleet import Fleet
 
 UNDECLARED = "no"
@@ -36,7 +36,8 @@ class RouteLine:
         if last and last.is_open and last.cause is Cause.ROLLBACK:
             told.append("rolled back: keystone plan says why")
         if last and not last.is_open and last.note:
-            told.append(last.note)
+            is_wanted = self.declared == "running" and last.end is End.STOPPED
+            told.append(f"was stopped ({last.note}): keystone apply starts it" if is_wanted else last.note)
         return "; ".join(told)
 
     def as_json(self) -> dict[str, Any]:

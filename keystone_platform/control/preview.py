@@ -118,7 +118,7 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, bud
         return RoutePreview(status.route, state, "held", held_text(given_up), plan)
     before = newest_taken(history)
     change = diff_plans(before.plan if before else None, plan)
-    why = "; ".join(map(str, change.differences))
+    why, sized = "; ".join(map(str, change.differences)), _sized(planned, plan)
     if before and change.kind is ChangeKind.NEW:
         error = "that is another router: declare it under another `name:` and stop this one"
         return RoutePreview(status.route, state, "refused", why, plan, f"{why}: {error}")
@@ -129,7 +129,15 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, bud
             budget.take(plan, action, status.last)
     except (InvalidSpec, Terminal) as error:
         return RoutePreview(status.route, state, "refused", why, plan, str(error))
-    return RoutePreview(status.route, state, _word(action, change), why, plan)
+    return RoutePreview(status.route, state, _word(action, change), "; ".join(filter(None, [why, sized])), plan)
+
+
+def _sized(planned: PlannedRoute, plan: RouterPlan) -> str:
+    """Say that the parallelism is not the declared one where the autoscaler chose it."""
+    bounds, declared = planned.loaded.route.autoscale, planned.loaded.route.parallelism
+    if bounds is None or plan.parallelism == declared:
+        return ""
+    return f"parallelism {plan.parallelism}, not {declared}: autoscale chooses it, from {bounds.min} to {bounds.max}"
 
 
 def _word(action: Action, change: Change) -> str:

@@ -147,15 +147,15 @@ def _overtaken(
 def _reconcile(
     gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress, refresh: Refresh
 ) -> list[Verdict]:
-    steps, jobs = _observe(gateways, goals, request, progress, refresh)
+    steps = _observe(gateways, goals, request, progress, refresh)
     steps = _compile_upgrades(gateways, steps, progress)
     steps = [_end_strays(gateways, step, progress) for step in steps]
-    ready = [_make_way(gateways, step, jobs, progress) for step in steps if not step.starts]
+    ready = [_make_way(gateways, step, progress) for step in steps if not step.starts]
     down = [step for step in steps if step.starts and step.action.cause is Cause.REDEPLOY]
     wanted = sum(step.goal.plan.parallelism for step in down)
     wait_for_slots(gateways, wanted, partial(progress, ", ".join(step.goal.route for step in down)))
     budget = SlotBudget(gateways)
-    ready += [_make_way(gateways, _take_slots(step, budget), jobs, progress) for step in steps if step.starts]
+    ready += [_make_way(gateways, _take_slots(step, budget), progress) for step in steps if step.starts]
     verdicts = {step.goal.route: step.verdict() for step in ready if step.launch is None}
     for verdict in launch(gateways, [step.launch for step in ready if step.launch], progress):
         step = next(step for step in ready if step.goal.route == verdict.route)
@@ -186,7 +186,7 @@ class _Step:
 
 def _observe(
     gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress, refresh: Refresh
-) -> tuple[list[_Step], dict[str, Job]]:
+) -> list[_Step]:
     """Observe and decide; as long as somebody else acts on one of the routes, wait and look again."""
     deadline = gateways.clock.now() + PATIENCE
     told: set[str] = set()
@@ -201,7 +201,7 @@ def _observe(
                 steps = [_step(gateways, goal, request, latest.get(goal.route), jobs) for goal in goals]
             strays = find_strays(gateways, jobs.values(), latest, {goal.route for goal in goals})
             mine = {step.goal.route: tuple(each for each in strays if each.route == step.goal.route) for step in steps}
-            return [replace(step, strays=mine[step.goal.route]) for step in steps], jobs
+            return [replace(step, strays=mine[step.goal.route]) for step in steps]
         for step in waiting:
             if step.goal.route not in told:
                 progress(step.goal.route, f"waiting for at most {PATIENCE.seconds} s: {step.action.why}")
@@ -302,7 +302,7 @@ def _take_slots(step: _Step, budget: SlotBudget) -> _Step:
     return step
 
 
-def _make_way(gateways: Gateways, step: _Step, jobs: Mapping[str, Job], progress: Progress) -> _Step:
+def _make_way(gateways: Gateways, step: _Step, progress: Progress) -> _Step:
     """Prepare topic and table, end what must end before, and say what is to be launched."""
     if step.error or step.action.act is Act.NOTHING:
         return step
@@ -311,7 +311,7 @@ def _make_way(gateways: Gateways, step: _Step, jobs: Mapping[str, Job], progress
             progress(step.goal.route, "preparing topics and table")
             prepare(gateways, step.goal.plan, step.goal.partitions)
         if step.last:
-            step = replace(step, last=_end(gateways, step, step.last, jobs, progress))
+            step = replace(step, last=_end(gateways, step, step.last, progress))
     except KeystoneError as error:
         return replace(step, error=error)
     if not step.starts or step.action.cause is None:
@@ -319,13 +319,13 @@ def _make_way(gateways: Gateways, step: _Step, jobs: Mapping[str, Job], progress
     return replace(step, launch=Launch(step.goal.plan, step.action.cause, step.last))
 
 
-def _end(gateways: Gateways, step: _Step, last: Deployment, jobs: Mapping[str, Job], progress: Progress) -> Deployment:
+def _end(gateways: Gateways, step: _Step, last: Deployment, progress: Progress) -> Deployment:
     """Bring the newest deployment to its end, as the action wants it, and return it as the ledger has it then."""
     match step.action.act:
         case Act.STOP | Act.REPLACE | Act.PAUSE:
             progress(step.goal.route, "stopping with a savepoint")
             end, why = _ENDS[step.action.act], step.action.why
-            return stop(gateways, last, jobs[last.job_id], end, why, or_cancel=step.action.cause is Cause.ROLLBACK)
+            return stop(gateways, last, end, why, or_cancel=step.action.cause is Cause.ROLLBACK)
         case Act.FORGET if last.end is None and last.outcome is not None:
             return gateways.ledger.record_end(last, End.STOPPED, note=step.action.why, now=gateways.clock.now())
         case Act.START if last.is_open:

@@ -10,12 +10,19 @@ from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.recovery import recovery_point
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.recovery import positions_of
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 
 _POLL_S = 0.5
+
+INTERRUPTED = (
+    f"interrupted while it was submitted: it may come up by itself or not; `keystone apply` waits until that is known "
+    f"({ACT_TIMEOUT.seconds} s at most) and goes on from there"
+)
+"""Told where somebody interrupts between the stop of a router and its start."""
 
 Progress = Callable[[str, str], None]
 
@@ -57,7 +64,12 @@ def _submit_and_wait(gateways: Gateways, launches: Sequence[Launch], progress: P
     for deployment in wanted:
         origin = "the table's end" if positions_of(deployment.restore_from) else deployment.restore_from
         progress(deployment.route, f"submitting epoch {deployment.epoch} from {origin or 'the earliest offsets'}")
-    by_job = {outcome.job_id: outcome for outcome in _submit(gateways, wanted)}
+    try:
+        by_job = {outcome.job_id: outcome for outcome in _submit(gateways, wanted)}
+    except KeyboardInterrupt:  # what was sent may still arrive, so nobody may start another one yet
+        for deployment in wanted:
+            progress(deployment.route, INTERRUPTED)
+        raise
     recorded = [_record(gateways, intent, by_job) for intent in intents]
     return [_await_running(gateways, item, progress) for item in recorded]
 

@@ -10,6 +10,8 @@ import dagster as dg
 from pydantic import Field
 
 from keystone_platform.control.autoscaling import ASK_AGAIN, Scaled
+from keystone_platform.control.goals import deployed
+from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.rescale import rescale
 from keystone_platform.defs import keys
 from keystone_platform.defs.resource import KeystoneResource
@@ -26,21 +28,24 @@ class RescaledRoute(dg.Config):
     why: str = Field(default="", description="Goes into the ledger, for who looks at it.")
 
 
-def rescale_job() -> dg.JobDefinition:
+def rescale_job(goals: Mapping[str, Goal]) -> dg.JobDefinition:
     """Return the job that the autoscaler asks for; it keeps nothing from being scaled again."""
     description = "Give a router with `autoscale` bounds another number of subtasks, through a savepoint."
 
     @dg.op(name=f"{keys.RESCALE_JOB}_op", description=description, pool=keys.FLINK_POOL)
     def scale(context: dg.OpExecutionContext, config: RescaledRoute, keystone: KeystoneResource) -> None:
         gateways = keystone.gateways()
-        last = gateways.ledger.latest().get(config.route)
-        if last is None or not last.is_open or (config.only is not None and last.epoch != config.only):
-            there = f"epoch {last.epoch}, {last.end or 'open'}" if last else "nothing"
+        deployed(gateways.ledger, [config.route])
+        last = gateways.ledger.latest()[config.route]
+        if config.only is not None and (last.epoch != config.only or not last.is_open):
+            there = f"epoch {last.epoch}, {last.end or 'open'}"
             context.log.info(f"{config.route}: epoch {config.only} was meant, {there} is there: left alone")
             return
+        bounds = goals[config.route].autoscale if config.route in goals else None
         verdict = rescale(
             gateways,
             last,
+            bounds,
             config.parallelism,
             config.why,
             lambda route, doing: context.log.info(f"{route}: {doing}"),

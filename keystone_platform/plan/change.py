@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from keystone_platform.plan.cost import Cost
-from keystone_platform.plan.router_plan import OutputColumn, PlanPart, RouterPlan
+from keystone_platform.plan.router_plan import Expression, OutputColumn, PlanPart, RouterPlan
 from keystone_platform.spec.types import Field as SchemaField
 
 
@@ -82,12 +82,21 @@ def _of_parts(old: PlanPart, new: PlanPart, prefix: str) -> Iterator[Difference]
 def _of_values(old: Any, new: Any, field: str, cost: Cost) -> Iterator[Difference]:  # noqa: ANN401 - a field's value
     if old == new:
         return
-    if isinstance(old, PlanPart) and isinstance(new, PlanPart):
+    if isinstance(old, Expression) and isinstance(new, Expression):
+        yield _of_expressions(old, new, field, cost)
+    elif isinstance(old, PlanPart) and isinstance(new, PlanPart):
         yield from _of_parts(old, new, f"{field}.")
     elif isinstance(old, tuple) and isinstance(new, tuple) and not any(isinstance(each, str) for each in (*old, *new)):
         yield from _of_columns(old, new, field, cost)
     else:
         yield Difference(field, _shown(old), _shown(new), cost)
+
+
+def _of_expressions(old: Expression, new: Expression, field: str, cost: Cost) -> Difference:
+    """Return one difference, in the user's own words unless only what comes of them differs."""
+    renderings = ((old.text, new.text), (old.flink, new.flink), (old.duckdb, new.duckdb))
+    before, after = next(pair for pair in renderings if pair[0] != pair[1])
+    return Difference(field, before, after, Cost.NOTHING if old.flink == new.flink else cost)
 
 
 def _of_columns(

@@ -107,7 +107,7 @@ def test_a_busy_router_is_rescaled_and_stays_so_whoever_applies_it(
     materialise(watched.defs, ROUTE)
     assert watched.last == (2, Cause.RESCALE, 2)
     (item,) = preview(world.gateways, planned_routes(folder, []))
-    assert item.change == "nothing"
+    assert (item.change, item.why) == ("nothing", "parallelism 2, not 1: autoscale chooses it, from 1 to 8")
     watched.run(request)
     assert watched.last == (2, Cause.RESCALE, 2), "a run that comes late leaves the newer deployment alone"
 
@@ -122,6 +122,26 @@ def test_what_was_asked_for_and_did_not_happen_is_asked_for_again_later(
     again = next(asked_again)[0]
     assert world.clock.now() - asked >= ASK_AGAIN
     assert again.run_key != first.run_key
+
+
+@pytest.mark.parametrize(
+    ("mode", "route", "parallelism", "said"),
+    [
+        ("act", ROUTE, 9, "not within its bounds, 1 to 8"),
+        ("observe", ROUTE, 2, "its size is what its YAML says"),
+        ("act", "on.warehouse", 2, "Did you mean 'one.warehouse'"),
+    ],
+)
+def test_a_size_that_nobody_declared_is_refused(
+    folder: Path, resource: KeystoneResource, world: World, mode: str, route: str, parallelism: int, said: str
+) -> None:
+    watched = Watched(folder, resource, world, mode)
+    config = {"ops": {f"{keys.RESCALE_JOB}_op": {"config": {"route": route, "parallelism": parallelism}}}}
+    job = watched.defs.get_job_def(keys.RESCALE_JOB)
+    failed = job.execute_in_process(run_config=config, raise_on_error=False)
+    failure = next(event for event in failed.all_events if event.is_step_failure)
+    assert said in str(failure.step_failure_data)
+    assert watched.last == (1, Cause.DEPLOY, 1)
 
 
 def test_another_declared_plan_keeps_the_size_and_a_smaller_bound_takes_it_back(

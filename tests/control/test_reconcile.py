@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.start import INTERRUPTED
 from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.decide import Act, Request
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
@@ -248,6 +250,41 @@ def test_a_router_that_restarts_is_upgraded_from_its_newest_checkpoint(world: Wo
     newest = world.flink.checkpoint(first.job_id)
     world.flink.set_state(first.job_id, JobState.RESTARTING)
     assert deployed(converge(world, CHANGED)).restore_from == newest
+
+
+def test_a_router_that_is_still_starting_is_stopped_with_a_savepoint(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = deployed(converge(world))
+    world.flink.checkpoint(first.job_id)
+    world.flink.set_state(first.job_id, JobState.CREATED)
+
+    def sleep(seconds: float) -> None:
+        world.clock.time += timedelta(seconds=seconds)
+        world.flink.set_state(first.job_id, JobState.RUNNING)
+
+    monkeypatch.setattr(world.clock, "sleep", sleep)
+    second = deployed(converge(world, CHANGED))
+    ended = world.ledger.history(PLAN.route)[1]
+    assert ended.savepoint is not None
+    assert second.restore_from == ended.savepoint
+
+
+def test_an_interrupt_between_stop_and_start_is_told_with_what_comes_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Sequence[Submission]) -> Sequence[SubmitOutcome]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.submitter, "submit", interrupted)
+    told: list[tuple[str, str]] = []
+    with pytest.raises(KeyboardInterrupt):
+        reconcile(world.gateways, [Goal(PLAN, 4)], progress=lambda route, doing: told.append((route, doing)))
+    assert told[-1] == (PLAN.route, INTERRUPTED)
+    assert "keystone apply" in INTERRUPTED
+    monkeypatch.undo()
+    world.clock.time += ACT_TIMEOUT
+    assert deployed(converge(world)).epoch == 2
 
 
 def test_stop_keeps_it_stopped_and_apply_starts_it_from_the_savepoint(world: World) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from keystone_platform.errors import InvalidSpec, Terminal
-from keystone_platform.settings import load_settings
+from keystone_platform.cli import app
+from keystone_platform.errors import InvalidSpec, KeystoneError, Terminal
+from keystone_platform.settings import SETTINGS_VARIABLE, load_settings
+from tests.e2e.platform import stream_yaml
 
 GOOD: dict[str, Any] = {
     "kafka": {"bootstrap.servers": "kafka:9092"},
@@ -60,3 +63,18 @@ def test_what_is_no_json_object_is_an_error_of_the_file(tmp_path: Path, document
 def test_a_file_that_is_not_there_tells_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(Terminal, match="keystone up"):
         load_settings({"KEYSTONE_SETTINGS": str(tmp_path / "none.json")})
+
+
+@pytest.mark.parametrize("text", ['{"slotquotas": {}}', "no json", None])
+def test_plan_does_not_take_wrong_settings_for_a_fleet_that_never_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    named = tmp_path / "settings.json"
+    if text is not None:
+        named.write_text(text)
+    monkeypatch.setenv(SETTINGS_VARIABLE, str(named))
+    (tmp_path / "streams").mkdir()
+    (tmp_path / "streams" / "one.yaml").write_text(stream_yaml("one"))
+    result = CliRunner().invoke(app, ["plan", "--streams", str(tmp_path / "streams")])
+    assert isinstance(result.exception, KeystoneError)
+    assert str(named) in str(result.exception)
