@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from keystone_platform.control.fleet import Pace
+    from keystone_platform.control.goal import Progress, Refresh
     from keystone_platform.control.goals import Wanted
     from keystone_platform.control.preview import RoutePreview
-    from keystone_platform.control.reconcile import Progress, Refresh
     from keystone_platform.control.selection import Selection
     from keystone_platform.plan.decide import Request
     from keystone_platform.settings import Settings

@@ -14,7 +14,7 @@ from keystone_platform.commands.output import stdout_console, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keystone_platform.control.reconcile import Verdict
+    from keystone_platform.control.goal import Verdict
 
 _MANY = 5
 """So many verdicts are summed up below their table."""

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from keystone_platform.control.arrivals import arrivals
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.health import Assessment
 from keystone_platform.control.memory import HEARTBEAT, Memory, Scaling, Told
-from keystone_platform.control.reconcile import Goal
 from keystone_platform.errors import KeystoneError
 from keystone_platform.plan.autoscale import decide_parallelism
 from keystone_platform.plan.autoscale_decision import Decision

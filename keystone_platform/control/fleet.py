@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keystone_platform.control.gateways import Gateways
-from keystone_platform.control.reconcile import Goal, Progress, Refresh, Verdict, reconcile
+from keystone_platform.control.goal import Goal, Progress, Refresh, Verdict
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.plan.decide import Act, Action, Request
 

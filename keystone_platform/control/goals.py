@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keystone_platform.control.gateways import Gateways
-from keystone_platform.control.reconcile import Goal
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.selection import Candidate, Selection
 from keystone_platform.control.strays import find_strays
 from keystone_platform.errors import InvalidSpec, InvalidSpecs

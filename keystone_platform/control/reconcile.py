@@ -6,12 +6,13 @@ half-way: the ledger holds each intent, and the cluster tells by the job id what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.goal import Goal, Progress, Refresh, Verdict
 from keystone_platform.control.prepare import prepare
 from keystone_platform.control.slots import SlotBudget, wait_for_slots
 from keystone_platform.control.start import Launch, launch
@@ -24,13 +25,8 @@ from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, n
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job
 from keystone_platform.plan.rollback import held_back
-from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.scale import at_its_scale
 from keystone_platform.plan.stray import Stray
-from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, AutoscaleSpec, DeadLetterLimit, HealthSpec
-
-Progress = Callable[[str, str], None]
-"""Is told (route, what is being done now)."""
 
 PATIENCE = ACT_TIMEOUT + timedelta(seconds=30)
 """How long to wait for somebody else who acts on the same route: until he has ended or counts as dead."""
@@ -38,73 +34,6 @@ PATIENCE = ACT_TIMEOUT + timedelta(seconds=30)
 _LOOK_AGAIN_S = 3.0
 
 _ENDS = {Act.STOP: End.STOPPED, Act.REPLACE: End.REPLACED, Act.PAUSE: End.PAUSED}
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A route's goal state.
-
-    Attributes:
-        plan: what shall run.
-        partitions: partitions of the source topic, should it have to be created.
-        limit: how many of its events may die.
-        why: what a pause, a rollback or a rescale is for; goes into the ledger.
-        suspended: it shall not run although its plan is known.
-        health: what its health check takes for well.
-        autoscale: bounds within which the platform chooses the parallelism; None where it is as declared.
-    """
-
-    plan: RouterPlan
-    partitions: int
-    limit: DeadLetterLimit = DEFAULT_LIMIT
-    why: str = ""
-    suspended: bool = False
-    health: HealthSpec = DEFAULT_HEALTH
-    autoscale: AutoscaleSpec | None = None
-
-    @property
-    def route(self) -> str:
-        """The route's identity."""
-        return self.plan.route
-
-    def asked(self, request: Request) -> Request:
-        """Return what the request comes to: what is suspended is not started, whoever asks."""
-        starts = request in (Request.CONVERGE, Request.RESTART)
-        return Request.SUSPEND if self.suspended and starts else request
-
-
-Refresh = Callable[[Sequence[Goal]], Sequence[Goal]]
-"""Returns the goals as they are declared now, in the same order."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How reconciling one route ended.
-
-    Attributes:
-        ok: the route is as asked for.
-        action: what was decided.
-        deployment: the newest deployment afterwards; None if there never was one.
-        error: what went wrong; None when ok.
-        held: why another plan runs than the declared one, since that was rolled back; empty when it is not so.
-    """
-
-    route: str
-    action: Action
-    deployment: Deployment | None
-    error: KeystoneError | None = None
-    held: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the route is as asked for."""
-        return self.error is None
-
-    @property
-    def message(self) -> str:
-        """One line for people."""
-        done = str(self.error) if self.error else f"{self.action.act}: {self.action.why}"
-        return f"{done}; {self.held}" if self.held else done
 
 
 def reconcile(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from keystone_platform.control.gateways import Gateways
-from keystone_platform.control.reconcile import Goal, Progress, Verdict, reconcile
+from keystone_platform.control.goal import Goal, Progress, Verdict
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.scale import scaled

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.goal import Goal, Progress, Verdict
 from keystone_platform.control.goals import deployed
-from keystone_platform.control.reconcile import Goal, Progress, Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.rollback import rollback_target
 

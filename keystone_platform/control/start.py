@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.goal import Progress
 from keystone_platform.control.recovery import recovery_point
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
@@ -23,8 +24,6 @@ INTERRUPTED = (
     f"({ACT_TIMEOUT.seconds} s at most) and goes on from there"
 )
 """Told where somebody interrupts between the stop of a router and its start."""
-
-Progress = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.goals import goal_of
-from keystone_platform.control.reconcile import Goal
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.spec.fleet import Fleet, LoadedRoute

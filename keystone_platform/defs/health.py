@@ -12,10 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from keystone_platform.control.autoscaling import Scaled, autoscale
 from keystone_platform.control.gate import failed_gates
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.health import Assessment, Expected, assess
 from keystone_platform.control.measure import measure
 from keystone_platform.control.memory import Memory
-from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.report import Report
 from keystone_platform.control.report_limit import limit_reports
 from keystone_platform.control.sweep import sweep

@@ -12,8 +12,9 @@ import dagster as dg
 from pydantic import Field
 
 from keystone_platform.control.fleet import Pace, reconcile_fleet
+from keystone_platform.control.goal import Goal, Progress, Verdict
 from keystone_platform.control.goals import deployed, redeclared, undeclared
-from keystone_platform.control.reconcile import Goal, Progress, Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.rollback import roll_back
 from keystone_platform.control.selection import Candidate, Selection
 from keystone_platform.control.strays import end_strays, find_strays

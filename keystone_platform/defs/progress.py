@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.progress_now import ProgressNow, progress_now
-from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.report import Report
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.defs import keys

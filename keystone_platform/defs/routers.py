@@ -9,8 +9,9 @@ from typing import Any
 
 import dagster as dg
 
+from keystone_platform.control.goal import Goal, Verdict
 from keystone_platform.control.goals import redeclared
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.defs import keys
 from keystone_platform.defs.fleet import PlannedFleet

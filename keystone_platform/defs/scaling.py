@@ -10,8 +10,8 @@ import dagster as dg
 from pydantic import Field
 
 from keystone_platform.control.autoscaling import ASK_AGAIN, Scaled
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.goals import deployed
-from keystone_platform.control.reconcile import Goal
 from keystone_platform.control.rescale import rescale
 from keystone_platform.defs import keys
 from keystone_platform.defs.resource import KeystoneResource

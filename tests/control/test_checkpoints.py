@@ -10,7 +10,8 @@ import pytest
 
 from keystone_platform.control.checkpoints import inspect_checkpoints
 from keystone_platform.control.gateways import Gateways
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.goal import Goal
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.defs import keys
 from keystone_platform.defs.checkpoints import checkpoints_job
 from keystone_platform.defs.resource import KeystoneResource

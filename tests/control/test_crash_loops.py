@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.health import assess
 from keystone_platform.control.measure import measure
 from keystone_platform.control.memory import Memory
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.report import Report
 from keystone_platform.control.sweep import sweep
 from keystone_platform.plan.crash_loop import MAX_RESTARTS, WINDOW

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.control.fleet import USUAL_BATCH, Pace, reconcile_fleet
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.goals import deployed, undeclared, wanted
 from keystone_platform.control.overview import overview
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.selection import Selection
 from keystone_platform.errors import InvalidSpec, Transient
 from keystone_platform.plan.decide import Request

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.goal import Goal, Verdict
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.errors import KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.flink_deployment import FLEET, manifest, name_of
 from keystone_platform.gateways.kubernetes_resource import Resource

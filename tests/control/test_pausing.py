@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.health import Assessment, Expected, assess
 from keystone_platform.control.measure import measure
 from keystone_platform.control.memory import Memory
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.sweep import sweep
 from keystone_platform.plan.decide import Act, Request
 from keystone_platform.plan.deployment import Cause, End

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.health import Assessment, Expected, assess
 from keystone_platform.control.measure import measure
 from keystone_platform.control.memory import HEARTBEAT, STALLED_HEARTBEAT, Memory
 from keystone_platform.control.progress_now import progress_now
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.sweep import sweep
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.observation import JobState

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.goal import Goal, Verdict
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.start import INTERRUPTED
 from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.decide import Act, Request

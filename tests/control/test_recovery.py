@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.goal import Goal, Verdict
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.plan.deployment import Deployment

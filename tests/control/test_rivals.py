@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from keystone_platform.control.goal import Goal, Verdict
 from keystone_platform.control.goals import redeclared, wanted
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.slots import SLOTS_PATIENCE_S
 from keystone_platform.errors import Conflict
 from keystone_platform.plan.decide import Request

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from keystone_platform.control.goal import Goal, Verdict
 from keystone_platform.control.health import assess
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.sweep import sweep
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.ledger import SqlLedger

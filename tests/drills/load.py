@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, TopicPartition
 
 from keystone_platform.audit.truth import RouteTruth, audit_route
+from keystone_platform.control.goal import Verdict
 from keystone_platform.control.goals import wanted
-from keystone_platform.control.reconcile import Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.envelope import CE_ID
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.lake import IcebergLake

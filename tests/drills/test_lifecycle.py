@@ -10,10 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 from keystone_platform.control.gate import failed_gates
+from keystone_platform.control.goal import Goal, Verdict
 from keystone_platform.control.health import assess
 from keystone_platform.control.measure import measure
 from keystone_platform.control.memory import Memory
-from keystone_platform.control.reconcile import Goal, Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.rollback import roll_back
 from keystone_platform.control.sweep import sweep
 from keystone_platform.gateways.clock import SystemClock

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.control.fleet import reconcile_fleet
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.goals import wanted
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.gateways.dagster_api import DagsterApi
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.deployment import Deployment

@@ -12,8 +12,9 @@ from typing import TypeVar
 import httpx
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.control.goal import Verdict
 from keystone_platform.control.goals import wanted
-from keystone_platform.control.reconcile import Verdict, reconcile
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.gateways.dagster_api import DagsterApi
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.deployment import Deployment

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from assets.compaction.compact import CompactionReport, compact_table
 from keystone_platform.cli import app
 from keystone_platform.control.checkpoints import inspect_checkpoints
-from keystone_platform.control.reconcile import Verdict
+from keystone_platform.control.goal import Verdict
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.dagster_api import PLATFORM_LOCATION, WAREHOUSE_LOCATION, RunStatus
 from keystone_platform.gateways.lake import IcebergLake

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from keystone_platform.control.reconcile import Goal, reconcile
+from keystone_platform.control.goal import Goal
+from keystone_platform.control.reconcile import reconcile
 from keystone_platform.defs.keys import REDEPLOY_JOB, ROLLBACK_JOB
 from keystone_platform.plan.deployment import Cause
 from keystone_platform.plan.recovery import positions_of
