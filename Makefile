@@ -47,14 +47,18 @@ lint: setup ## ruff and strict types
 
 .PHONY: test
 test: setup ## All tests, on the real stack (about 16 minutes on 2 cores)
-	@$(BIN)/python -m pytest -q -m "not drill" tests
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-stack test-fast # one waits while the other works
+
+.PHONY: test-stack
+test-stack: setup ## Tests on the real stack
+	@$(BIN)/python -m pytest -q -m "stack and not drill" tests
 
 .PHONY: drills
 drills: setup ## Faults under load on real servers, each with its table of figures (DRILL=name runs one)
 	@$(BIN)/python -m pytest -q -s -m drill tests $(if $(DRILL),-k $(DRILL))
 
 .PHONY: test-fast
-test-fast: setup ## Tests that need no server (under a minute)
+test-fast: setup ## Tests that need no server (about two minutes)
 	@$(BIN)/python -m pytest -q -m "not stack and not drill" tests
 
 .PHONY: demo

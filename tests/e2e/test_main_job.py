@@ -49,6 +49,7 @@ def background() -> Iterator[list[threading.Thread]]:
             thread.join(120)
 
 
+@pytest.mark.drill
 def test_a_killed_task_manager_loses_and_doubles_nothing(
     platform: Platform, background: list[threading.Thread]
 ) -> None:
