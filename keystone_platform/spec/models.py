@@ -48,10 +48,21 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+ColumnName = Annotated[str, StringConstraints(pattern=r"^_?[A-Za-z][A-Za-z0-9_]{0,127}$")]
+"""A column of a sink: one that is selected, or one of Keystone's own."""
+
+SORTABLE_METADATA = ("_time", "_guid", "_host", "_app")
+"""Keystone's own columns by which a table's files may be sorted; the identity always comes last."""
+
+
 class WarehouseSink(Spec):
     """Lands rows in an Iceberg table, exactly once."""
 
     table: TableName
+    sort_by: tuple[ColumnName, ...] = Field(default=(), max_length=4)
+    """Columns that compaction sorts an hour's files by, before topic, partition and offset."""
+    keep_days: int | None = Field(default=None, ge=1, le=36_500, strict=True)
+    """Days after which an hour of rows is deleted, by the rows' time; without it they stay."""
 
 
 CHECKPOINT_TIMEOUT_S = 300
@@ -259,6 +270,8 @@ class StreamSpec(Spec):
     """Partitions of the topic when Keystone creates it; an existing topic is left as it is."""
     since: Annotated[datetime, BeforeValidator(_since), AfterValidator(_whole_hour)] = FIRST_HOUR
     """First hour that is shown as a partition; UTC unless it says otherwise."""
+    fresh_within_s: int | None = Field(default=None, ge=60, le=30 * 24 * 3600, strict=True)
+    """Seconds without new rows after which landed hours count as not fresh; without it they may be silent."""
     fields: Annotated[Struct | None, BeforeValidator(struct_of)] = Field(default=None, alias="schema")
     """What the payload (a JSON object) holds; without it routes carry the payload's bytes untouched."""
     on_type_error: Annotated[OnTypeError, BeforeValidator(_on_type_error)] = OnTypeError.DEAD_LETTER

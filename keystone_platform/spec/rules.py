@@ -16,14 +16,16 @@ from keystone_platform.spec.models import (
     LONGEST_TOPIC,
     RECOVERY_MARGIN_S,
     REPLAY_INFIX,
+    SORTABLE_METADATA,
     AutoscaleSpec,
     KafkaSink,
     RouteSpec,
     SelectItem,
     StreamSpec,
+    WarehouseSink,
     replay_topic,
 )
-from keystone_platform.spec.types import FieldType, Scalar, Struct
+from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 from keystone_platform.spec.yaml_tree import NodePath, YamlTree, dotted
 
 DEAD_LETTER_SUFFIX = ".dlq"
@@ -83,6 +85,8 @@ def _within(stream: Candidate) -> Iterator[InvalidSpec]:
         yield from _columns(stream, route, path)
         if route.autoscale:
             yield from _autoscale(stream, route, route.autoscale, path)
+        if route.sink.warehouse:
+            yield from _sort_columns(stream, route, route.sink.warehouse, (*path, "sink", "warehouse", "sort_by"))
         if route.sink.kafka:
             yield from _record_key(stream, route.sink.kafka, (*path, "sink", "kafka", "key"))
             yield from _transactions(stream, route, route.sink.kafka, path)
@@ -138,6 +142,39 @@ def _reads(schema: Struct, item: SelectItem) -> bool:
         return bool(field_paths(parse_expression(item.expression or "", schema)))
     except InvalidSpec:
         return True
+
+
+def _sort_columns(stream: Candidate, route: RouteSpec, sink: WarehouseSink, path: NodePath) -> Iterator[InvalidSpec]:
+    columns = _column_types(stream.spec, route)
+    known = {*columns, *SORTABLE_METADATA}
+    for index, name in enumerate(sink.sort_by):
+        if name not in known:
+            close = get_close_matches(name, sorted(known), n=1)
+            mend = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(sorted(known))}."
+            yield stream.error((*path, index), f"the table has no column {name!r} to be sorted by", mend)
+        elif isinstance(columns.get(name), Struct | Array):
+            what = f"{name!r} is a {columns[name]}, which has no order"
+            yield stream.error((*path, index), what, "Name a column of a plain value.")
+        elif name in sink.sort_by[:index]:
+            yield stream.error((*path, index), f"{name!r} occurs twice", "Remove one of them.")
+
+
+def _column_types(spec: StreamSpec, route: RouteSpec) -> dict[str, FieldType | None]:
+    """Return the columns that a route lands with their types; None for those whose value is wrong, which is said."""
+    if spec.fields is None:
+        return {}
+    if route.select is None:
+        return {field.name: field.type for field in spec.fields.fields}
+    return {item.name: _column_type(spec.fields, item) for item in route.select}
+
+
+def _column_type(schema: Struct, item: SelectItem) -> FieldType | None:
+    if item.path is not None:
+        return schema.at(tuple(item.path.split(".")))
+    try:
+        return parse_expression(item.expression or "", schema).type
+    except InvalidSpec:
+        return None
 
 
 def _record_key(stream: Candidate, sink: KafkaSink, path: NodePath) -> Iterator[InvalidSpec]:

@@ -52,6 +52,21 @@ WITHIN = {
         "routes[1]",
         "Add a `name:` of its own",
     ),
+    "a column to sort by that the table has not": (
+        "  - {name: two, sink: {warehouse: {table: a.b, sort_by: [contry]}}}\n",
+        "routes[1].sink.warehouse.sort_by[0]",
+        "Did you mean 'country'?",
+    ),
+    "a column to sort by that has no order": (
+        "  - {name: two, sink: {warehouse: {table: a.b, sort_by: [_time, device]}}}\n",
+        "routes[1].sink.warehouse.sort_by[1]",
+        "has no order",
+    ),
+    "a column to sort by twice": (
+        "  - {name: two, sink: {warehouse: {table: a.b, sort_by: [_time, _time]}}}\n",
+        "routes[1].sink.warehouse.sort_by[1]",
+        "occurs twice",
+    ),
     "a key that the schema has not": (
         "  - {sink: {kafka: {topic: x, key: device.tpe}}}\n",
         "routes[1].sink.kafka.key",
