@@ -15,17 +15,21 @@ from keystone_platform.gateways.iceberg_files import HourTotals
 
 
 def landing_event(
-    news: HourNews, route: WarehouseRoute, now: datetime
+    news: HourNews, route: WarehouseRoute, now: datetime, traffic: int | None = None
 ) -> dg.AssetMaterialization | dg.AssetObservation:
     """Return what is reported of a landed hour.
 
     New data in an hour that is a partition is a materialization of it. A compaction brings no new data, and an hour
     that is no partition (before `since`, in the future, without a time) can't be materialized: these are observations.
+    `traffic` are the events of the topic in that hour; None when nobody knows.
     """
     partition = route.partition_of(news.totals.hour, now)
     metadata = {
         **totals_metadata(news.totals),
+        **traffic_metadata(news.totals.rows, traffic),
         keys.ROWS_ADDED: news.rows_added,
+        **({} if news.late_rows is None else {keys.LATE_ROWS: news.late_rows}),
+        keys.TABLE_ROWS: news.table_rows,
         keys.TABLE: news.table,
         keys.SNAPSHOT: str(news.snapshot),
     }
@@ -49,6 +53,13 @@ def totals_metadata(totals: HourTotals) -> dict[str, Any]:
         keys.SMALL_FILES: totals.small_files,
         **{key: dg.MetadataValue.timestamp(time) for key, time in times.items() if time},
     }
+
+
+def traffic_metadata(rows: int, traffic: int | None) -> dict[str, Any]:
+    """Return the hour's traffic as metadata, and what share of it landed."""
+    if traffic is None:
+        return {}
+    return {keys.TRAFFIC: traffic, **({keys.KEPT_RATIO: rows / traffic} if traffic else {})}
 
 
 def compaction_metadata(report: CompactionReport, totals: HourTotals) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import dagster as dg
 from pyiceberg.types import StructType
 
 from assets import keys
 from assets.events import landing_event
-from assets.progress import read_cursor, tick, write_cursor
+from assets.progress import HourNews, read_cursor, tick, write_cursor
 from assets.resource import WarehouseResource
 from assets.routes import WarehouseRoute
 from keystone_platform.defs.keys import router_key
@@ -18,6 +19,8 @@ from keystone_platform.defs.references import code_reference
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import Clock, SystemClock
 from keystone_platform.gateways.iceberg_schema import table_schema
+from keystone_platform.gateways.kafka import Moment
+from keystone_platform.gateways.traffic import traffic
 
 INTERVAL_S = 15
 """Seconds between two looks at the tables."""
@@ -37,9 +40,18 @@ def landed_asset(route: WarehouseRoute) -> dg.AssetSpec:
         owners=[declared.stream.owner],
         kinds={"iceberg", "parquet", "s3"},
         code_version=route.plan.digest,
+        freshness_policy=freshness(declared.stream.fresh_within_s),
         description=f"Rows of {route.stream} in the table {route.table}, by the hour of their event time.",
         metadata={**table_metadata(route), **code_reference(declared.file, declared.line)},
     )
+
+
+def freshness(within_s: int | None) -> dg.FreshnessPolicy | None:
+    """Return what Dagster holds the newest landed rows to: a warning after half of the time, a failure after all."""
+    if within_s is None:
+        return None
+    fail = timedelta(seconds=within_s)
+    return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=fail / 2 if within_s >= 120 else None)
 
 
 def table_metadata(route: WarehouseRoute) -> dict[str, object]:
@@ -72,17 +84,38 @@ def landing_sensor(routes: Sequence[WarehouseRoute], clock: Clock | None = None)
     def landing(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
         now = clock.now()
         cursor = read_cursor(context.cursor)
-        events: list[dg.AssetMaterialization | dg.AssetObservation] = []
+        found: list[HourNews] = []
         skipped = None
         try:
             for news, reached in tick(warehouse.lake(), list(by_table), cursor, lambda: clock.now() - now > BUDGET):
                 cursor = reached
-                events += [landing_event(hour, by_table[hour.table], now) for hour in news.hours]
+                found += news.hours
         except KeystoneError as error:  # what was read before it is reported all the same
             context.log.warning(str(error))
             skipped = str(error)
+        events = _events(found, by_table, warehouse, now, context.log)
         if events or not skipped:
             return dg.SensorResult(asset_events=events, cursor=write_cursor(cursor))
         return dg.SensorResult(skip_reason=skipped, cursor=write_cursor(cursor))
 
     return landing
+
+
+def _events(
+    found: Sequence[HourNews],
+    by_table: Mapping[str, WarehouseRoute],
+    warehouse: WarehouseResource,
+    now: datetime,
+    log: logging.Logger,
+) -> list[dg.AssetMaterialization | dg.AssetObservation]:
+    topics = {(by_table[news.table].plan.source.topic, news.totals.hour) for news in found}
+    came: Mapping[Moment, int] = {}
+    try:
+        came = traffic(warehouse.kafka(), [(topic, hour) for topic, hour in topics if hour]) if topics else {}
+    except KeystoneError as error:  # hours are reported without their traffic
+        log.warning(str(error))
+    events = []
+    for news in found:
+        route, hour = by_table[news.table], news.totals.hour
+        events.append(landing_event(news, route, now, came.get((route.plan.source.topic, hour)) if hour else None))
+    return events

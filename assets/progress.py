@@ -47,6 +47,8 @@ class HourNews:
     Attributes:
         new_data: False when nothing but compaction touched it.
         snapshot: the table's newest snapshot when it was looked at.
+        late_rows: see HourChange; None when not known.
+        table_rows: rows of the whole table then.
     """
 
     table: str
@@ -54,6 +56,8 @@ class HourNews:
     rows_added: int
     new_data: bool
     snapshot: int | None
+    late_rows: int | None = 0
+    table_rows: int = 0
 
 
 _CURSOR = TypeAdapter(Cursor)
@@ -102,7 +106,9 @@ def look(lake: Lake, table: str, position: Position, limit: int = HOURS_PER_TICK
         change = changed.get(hour, HourChange(hour, rows_added=0, new_data=False))
         new_data = change.new_data or hour in position.waiting
         total = totals.get(hour, HourTotals(hour))
-        news.append(HourNews(table, total, change.rows_added, new_data, changes.snapshot_id))
+        news.append(
+            HourNews(table, total, change.rows_added, new_data, changes.snapshot_id, change.late_rows, changes.rows)
+        )
     return TableNews(table, tuple(news), Position(changes.snapshot_id, tuple(later)))
 
 

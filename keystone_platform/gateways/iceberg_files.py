@@ -27,6 +27,9 @@ SMALL_FILE_BYTES = 64 * 1024 * 1024
 MAX_SNAPSHOTS = 200
 """Snapshots that changes_since walks through; beyond that, reading the whole table's manifests is cheaper."""
 
+LATE = timedelta(minutes=5)
+"""Rows that are committed so long after the end of their hour landed late: who read the hour may have missed them."""
+
 COMPACTION_MARK = "keystone.compaction"
 """Key in a snapshot's summary that tells a compaction from new data; its value is the hour."""
 
@@ -61,11 +64,13 @@ class HourChange:
     Attributes:
         rows_added: rows of new data; a compaction adds none.
         new_data: whether anything but compaction touched the hour.
+        late_rows: of those added, how many were committed more than LATE after the hour's end; None when not known.
     """
 
     hour: datetime | None
     rows_added: int
     new_data: bool
+    late_rows: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,13 @@ class Changes:
         hours: the hours that were touched, in order; a None hour last.
         complete: False when the snapshot asked for is not among the newest MAX_SNAPSHOTS of the history (it expired,
             or it is long ago): then `hours` are all the hours of the table, each as new data.
+        rows: of the whole table at that newest snapshot.
     """
 
     snapshot_id: int | None
     hours: tuple[HourChange, ...]
     complete: bool
+    rows: int = 0
 
 
 def hour_ordinal(hour: datetime) -> int:
@@ -166,15 +173,22 @@ def changes_since(table: Table, snapshot_id: int | None) -> Changes:
         return Changes(None, (), complete=True)
     between = _snapshots_after(table, head, snapshot_id)
     if between is None:
-        hours = tuple(HourChange(total.hour, total.rows, new_data=True) for total in totals_by_hour(table))
-        return Changes(head.snapshot_id, hours, complete=snapshot_id is None)
+        hours = tuple(
+            HourChange(total.hour, total.rows, new_data=True, late_rows=None) for total in totals_by_hour(table)
+        )
+        return Changes(head.snapshot_id, hours, complete=snapshot_id is None, rows=_rows(head))
     changed: dict[datetime | None, HourChange] = {}
     for snapshot in between:
         for change in _changes_of(table, snapshot):
             before = changed.get(change.hour, HourChange(change.hour, 0, new_data=False))
-            rows = before.rows_added + change.rows_added
-            changed[change.hour] = HourChange(change.hour, rows, before.new_data or change.new_data)
-    return Changes(head.snapshot_id, tuple(changed[hour] for hour in _in_order(changed)), complete=True)
+            changed[change.hour] = HourChange(
+                change.hour,
+                before.rows_added + change.rows_added,
+                before.new_data or change.new_data,
+                (before.late_rows or 0) + (change.late_rows or 0),
+            )
+    hours = tuple(changed[hour] for hour in _in_order(changed))
+    return Changes(head.snapshot_id, hours, complete=True, rows=_rows(head))
 
 
 def from_millis(millis: int) -> datetime:
@@ -197,7 +211,7 @@ def _snapshots_after(table: Table, head: Snapshot, snapshot_id: int | None) -> l
 
 
 def _changes_of(table: Table, snapshot: Snapshot) -> Iterator[HourChange]:
-    compaction = is_compaction(snapshot)
+    compaction, committed = is_compaction(snapshot), from_millis(snapshot.timestamp_ms)
     for manifest in snapshot.manifests(table.io):
         if manifest.content is not ManifestContent.DATA or manifest.added_snapshot_id != snapshot.snapshot_id:
             continue
@@ -207,7 +221,13 @@ def _changes_of(table: Table, snapshot: Snapshot) -> Iterator[HourChange]:
                 continue
             added = entry.status is ManifestEntryStatus.ADDED and not compaction
             rows = entry.data_file.record_count if added else 0
-            yield HourChange(hour_of(entry.data_file), rows, new_data=not compaction)
+            hour = hour_of(entry.data_file)
+            late = hour is not None and committed > hour + timedelta(hours=1) + LATE
+            yield HourChange(hour, rows, new_data=not compaction, late_rows=rows if late else 0)
+
+
+def _rows(snapshot: Snapshot) -> int:
+    return int(snapshot.summary.additional_properties.get("total-records", 0)) if snapshot.summary else 0
 
 
 def _may_hold(manifest: ManifestFile, hours: Collection[datetime | None] | None) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -59,6 +60,10 @@ class Offsets:
         return sum(self.end[partition] - self.begin[partition] for partition in self.end)
 
 
+Moment = tuple[str, datetime]
+"""A topic and a time."""
+
+
 class KafkaGateway(Protocol):
     """A Kafka cluster. Every call blocks for a few requests of at most `REQUEST_TIMEOUT_S` each.
 
@@ -84,11 +89,11 @@ class KafkaGateway(Protocol):
         """
         ...
 
-    def reached_at(self, topic: str, times: Sequence[datetime]) -> list[int | None]:
-        """Return for each time the sum of the partitions' offsets of the first record that is not older.
+    def reached(self, asked: Collection[Moment]) -> Mapping[Moment, int | None]:
+        """Return how far each topic had come at a time: the sum of its partitions' offsets of the first later record.
 
-        None where a partition's records of before that time are no longer all kept, or the topic does not exist. A
-        request a time, all at once, and two more.
+        A record at that very time is later. None where a partition's records of before are no longer all kept, or the
+        topic does not exist. Three requests and one a different time, however many topics.
         """
         ...
 
@@ -137,39 +142,23 @@ class ConfluentKafka:
         return Offsets(begin=begin, end=settled(self._list, topic, partitions, OffsetSpec.latest()))
 
     def ends(self, topics: Collection[str]) -> Mapping[str, int]:
-        if not topics:
-            return {}
-        described = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=self._timeout_s)
-        asked: dict[TopicPartition, OffsetSpec] = {}
-        for topic, future in described.items():
-            try:
-                partitions = self._answer(f"describe topic {topic}", future).partitions
-            except _Refusal as refusal:
-                if refusal.code != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise
-            else:
-                asked |= {TopicPartition(topic, each.id): OffsetSpec.latest() for each in partitions}
-        return self._settled()(self._sums, asked) if asked else {}
+        ends: dict[str, int] = {}
+        for place, end in self._settled()(self._at, self._places(topics), OffsetSpec.latest()).items():
+            ends[place.topic] = ends.get(place.topic, 0) + end
+        return ends
 
-    def reached_at(self, topic: str, times: Sequence[datetime]) -> list[int | None]:
-        offsets = self.offsets(topic)
-        places = [TopicPartition(topic, partition) for partition in offsets.end]
-        if not places:
-            return [None] * len(times)
-        specs = [OffsetSpec.for_timestamp(int(time.timestamp() * 1000)) for time in times]
-        asked = [
-            self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=self._timeout_s) for spec in specs
-        ]
-        return [self._reached(topic, futures, offsets) for futures in asked]
-
-    def _reached(self, topic: str, futures: Mapping[TopicPartition, Future[Any]], offsets: Offsets) -> int | None:
-        reached = 0
-        for place, future in futures.items():
-            found = self._answer(f"list offsets of {topic}", future).offset
-            if 0 <= found <= offsets.begin[place.partition] != 0:  # something older was there and was deleted
-                return None
-            reached += offsets.end[place.partition] if found < 0 else found
-        return reached
+    def reached(self, asked: Collection[Moment]) -> Mapping[Moment, int | None]:
+        places = self._places({topic for topic, _ in asked})
+        begin, end = self._at(places, OffsetSpec.earliest()), self._at(places, OffsetSpec.latest())
+        found: dict[Moment, int | None] = dict.fromkeys(asked)
+        for time in {time for _, time in asked}:
+            there = [place for place in places if (place.topic, time) in found]
+            firsts = self._at(there, OffsetSpec.for_timestamp(int(time.timestamp() * 1000)))
+            for topic, of_topic in groupby(firsts.items(), key=lambda item: item[0].topic):
+                reached = [_reached(first, begin[place], end[place]) for place, first in of_topic]
+                known = [each for each in reached if each is not None]
+                found[topic, time] = sum(known) if len(known) == len(reached) else None
+        return found
 
     def largest_record(self, topic: str) -> int | None:
         if self._partitions(topic) is None:
@@ -208,12 +197,28 @@ class ConfluentKafka:
             reraise=True,
         )
 
-    def _sums(self, asked: dict[TopicPartition, OffsetSpec]) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for place, future in self._admin.list_offsets(asked, request_timeout=self._timeout_s).items():
-            end = self._answer(f"list offsets of {place.topic}", future).offset
-            found[place.topic] = found.get(place.topic, 0) + end
-        return found
+    def _places(self, topics: Collection[str]) -> list[TopicPartition]:
+        """Return the partitions of those topics that exist, each topic's in order."""
+        if not topics:
+            return []
+        described = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=self._timeout_s)
+        places = []
+        for topic, future in described.items():
+            try:
+                partitions = self._answer(f"describe topic {topic}", future).partitions
+            except _Refusal as refusal:
+                if refusal.code != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+            else:
+                places += [TopicPartition(topic, number) for number in sorted(each.id for each in partitions)]
+        return places
+
+    def _at(self, places: Collection[TopicPartition], spec: OffsetSpec) -> dict[TopicPartition, int]:
+        """Return each partition's offset by that specification, in the order of the places."""
+        if not places:
+            return {}
+        futures = self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=self._timeout_s)
+        return {place: self._answer(f"list offsets of {place.topic}", futures[place]).offset for place in places}
 
     def _list(self, topic: str, partitions: tuple[int, ...], spec: OffsetSpec) -> dict[int, int]:
         if not partitions:
@@ -241,6 +246,13 @@ class ConfluentKafka:
     def _unreachable(self) -> Transient:
         mend = "Start it (`keystone up` for the embedded stack), or set kafka's bootstrap.servers in the settings."
         return Transient(f"Kafka does not answer at {self._bootstrap}", mend=mend)
+
+
+def _reached(first: int, begin: int, end: int) -> int | None:
+    """Return how far a partition had come, by the first record that is not older: -1 when there is none."""
+    if 0 <= first <= begin != 0:  # something older was there and was deleted
+        return None
+    return end if first < 0 else first
 
 
 class _Refusal(Terminal):

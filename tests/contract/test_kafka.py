@@ -75,12 +75,13 @@ def test_how_far_a_topic_had_come_at_a_time_is_known_as_long_as_all_of_before_is
         producer.produce(topic, b"{}", partition=hours_ago % 2, timestamp=int(at.timestamp() * 1000))
     assert producer.flush(10) == 0
     times = [WHEN - timedelta(hours=hours) for hours in (4, 2.5, 1.5, 0)]
-    assert kafka.reached_at(topic, times) == [0, 1, 3, 4]
-    assert kafka.reached_at("nobody.made.this", times) == [None] * 4
+    asked = [(name, time) for name in (topic, "nobody.made.this") for time in times]
+    found = kafka.reached(asked)
+    assert [found[each] for each in asked] == [0, 1, 3, 4, None, None, None, None]
     admin = AdminClient(dict(kafka_properties))  # a client that nobody holds answers nothing
     (done,) = admin.delete_records([TopicPartition(topic, 0, 1)]).values()
     done.result(30)
-    assert kafka.reached_at(topic, times) == [None, None, 3, 4]
+    assert [kafka.reached(asked)[topic, time] for time in times] == [None, None, 3, 4]
 
 
 def test_the_limits_of_topics_and_transactions_are_told(kafka: ConfluentKafka, topic: str) -> None:

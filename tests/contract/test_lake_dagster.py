@@ -19,7 +19,8 @@ from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams_leniently
-from tests.contract.lake_tables import TEN, lake_with_table, land, local_settings
+from tests.contract.lake_tables import ELEVEN, TEN, lake_with_table, land, local_settings
+from tests.control.fakes import FakeKafka
 
 STREAM = """
 stream: playback
@@ -85,20 +86,60 @@ def evaluate(location: dg.Definitions, name: str, cursor: str | None = None) -> 
     return tick(location, location.resolve_sensor_def(name), cursor)
 
 
+KAFKA = FakeKafka()
+"""The topics' ends for all tests of this file; each sets what it needs."""
+
+
+class WithKafka(WarehouseResource):
+    """The real lake of the settings, and a Kafka cluster that needs no server."""
+
+    def kafka(self) -> FakeKafka:
+        return KAFKA
+
+
 def tick(location: dg.Definitions, sensor: dg.SensorDefinition, cursor: str | None = None) -> SensorExecutionData:
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(
-            instance=instance, cursor=cursor, resources={"warehouse": WarehouseResource()}, definitions=location
+            instance=instance, cursor=cursor, resources={"warehouse": WithKafka()}, definitions=location
         )
         return sensor.evaluate_tick(context)
 
 
 def test_landed_rows_are_reported_once(location: dg.Definitions, lake: IcebergLake) -> None:
     land(lake.load("events.playback"), range(100), files=2)
+    KAFKA.reachable, KAFKA.arrived = True, {"playback": {TEN: 300, TEN + timedelta(minutes=59): 100, ELEVEN: 7}}
     found = evaluate(location, "landing_sensor")
     (event,) = found.asset_events
     assert (event.asset_key, event.partition, event.metadata[keys.ROWS].value) == (LANDED, "2026-11-01-10:00", 100)
+    assert (event.metadata[keys.TRAFFIC].value, event.metadata[keys.KEPT_RATIO].value) == (400, 0.25)
+    assert event.metadata[keys.TABLE_ROWS].value == 100
+    assert keys.LATE_ROWS not in event.metadata  # a first look can't tell
     assert evaluate(location, "landing_sensor", found.cursor).asset_events == []
+    land(lake.load("events.playback"), range(100, 130))
+    (event,) = evaluate(location, "landing_sensor", found.cursor).asset_events
+    assert (event.metadata[keys.ROWS_ADDED].value, event.metadata[keys.LATE_ROWS].value) == (30, 30)
+
+
+def test_hours_are_reported_without_their_traffic_when_kafka_is_away(
+    location: dg.Definitions, lake: IcebergLake
+) -> None:
+    land(lake.load("events.playback"), range(100))
+    KAFKA.reachable = False
+    (event,) = evaluate(location, "landing_sensor").asset_events
+    assert event.metadata[keys.ROWS].value == 100
+    assert keys.TRAFFIC not in event.metadata
+
+
+def test_landed_hours_are_held_to_the_freshness_that_their_stream_declares(
+    location: dg.Definitions, tmp_path: Path
+) -> None:
+    (spec,) = (spec for spec in location.resolve_all_asset_specs() if spec.key == LANDED)
+    assert spec.freshness_policy is None
+    file = tmp_path / "streams" / "playback.yaml"
+    file.write_text(f"fresh_within_s: 600\n{file.read_text().strip()}\n")
+    (spec,) = (spec for spec in defs().resolve_all_asset_specs() if spec.key == LANDED)
+    wanted = dg.FreshnessPolicy.time_window(fail_window=timedelta(seconds=600), warn_window=timedelta(seconds=300))
+    assert spec.freshness_policy == wanted
 
 
 def test_an_hour_waits_until_it_is_quiet_and_gets_one_run_then(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -115,3 +115,15 @@ def test_an_unchanged_table_is_not_read(lake: IcebergLake, monkeypatch: pytest.M
     monkeypatch.setattr(iceberg_files, "live_entries", fail)
     monkeypatch.setattr(iceberg_files, "_changes_of", fail)
     assert hours(run(lake, cursor)[0]) == []
+
+
+def test_rows_of_an_hour_that_was_over_long_ago_landed_late(lake: IcebergLake) -> None:
+    land(lake.load(TABLE), range(10))
+    _, cursor = run(lake, Cursor())
+    land(lake.load(TABLE), range(10, 13))
+    this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    land(lake.load(TABLE), range(13, 17), hour=this_hour)
+    compact_hour(lake, TABLE, TEN)
+    news, _ = run(lake, cursor)
+    assert [(hour.totals.hour, hour.late_rows) for found in news for hour in found.hours] == [(TEN, 3), (this_hour, 0)]
+    assert {hour.table_rows for found in news for hour in found.hours} == {17}

@@ -14,7 +14,7 @@ from pathlib import Path
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.iceberg_files import Changes, HourTotals
-from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Offsets
+from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Moment, Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.gateways.objects import StoredObject
@@ -275,13 +275,16 @@ class FakeKafka:
             raise Transient(message, mend="Is it up?")
         return {topic: self.ended[topic] for topic in topics if topic in self.ended}
 
-    def reached_at(self, topic: str, times: Sequence[datetime]) -> list[int | None]:
+    def reached(self, asked: Collection[Moment]) -> Mapping[Moment, int | None]:
         if not self.reachable:
             message = "Kafka does not answer"
             raise Transient(message, mend="Is it up?")
+        return {(topic, time): self._reached(topic, time) for topic, time in asked}
+
+    def _reached(self, topic: str, time: datetime) -> int | None:
         if topic not in self.arrived:
-            return [None] * len(times)
-        return [sum(count for at, count in self.arrived[topic].items() if at < time) for time in times]
+            return None
+        return sum(count for at, count in self.arrived[topic].items() if at < time)
 
     def offsets(self, topic: str) -> Offsets:
         return self.reaches.get(topic, Offsets({}, {}))
