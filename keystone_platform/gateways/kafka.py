@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,6 +97,13 @@ class KafkaGateway(Protocol):
         """
         ...
 
+    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
+        """Return for each time, per partition, the offset of the first record that is not older, else where it ends.
+
+        Of what is kept: a record that was deleted is not found. No partition where there is no such topic.
+        """
+        ...
+
     def largest_record(self, topic: str) -> int | None:
         """Return how many bytes a batch of records in the topic may have; None if the topic does not exist."""
         ...
@@ -172,6 +179,12 @@ class ConfluentKafka:
         ).nodes
         brokers = [ConfigResource(ConfigResource.Type.BROKER, str(node.id)) for node in nodes]
         return min(int(self._setting(broker, "transaction.max.timeout.ms")) for broker in brokers) / 1000
+
+    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
+        end = self.offsets(topic).end  # before the others: what comes meanwhile is behind it
+        specs = [OffsetSpec.for_timestamp(int(time.timestamp() * 1000)) for time in times]
+        found = [self._settled()(self._list, topic, tuple(end), spec) for spec in specs]
+        return tuple({part: at if 0 <= at < end[part] else end[part] for part, at in each.items()} for each in found)
 
     def _setting(self, of: ConfigResource, name: str) -> str:
         described = self._admin.describe_configs([of], request_timeout=self._timeout_s)

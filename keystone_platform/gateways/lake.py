@@ -271,7 +271,9 @@ class IcebergLake:
         schema = table_schema(plan)
         self.ensure_namespace(name.split(".")[0])
         try:
-            self.catalog.create_table(name, schema, partition_spec=hourly(schema), properties=TABLE_PROPERTIES)
+            # a copy: pyiceberg takes the format version out of what it is given
+            properties = dict(TABLE_PROPERTIES)
+            self.catalog.create_table(name, schema, partition_spec=hourly(schema), properties=properties)
         except TableAlreadyExistsError:  # another creator was faster; its table is as good as ours or gets evolved
             return _evolve(self.catalog.load_table(name), plan, name)
         return TableChange(name, created=True)
