@@ -97,19 +97,19 @@ class KafkaGateway(Protocol):
         """
         ...
 
-    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
-        """Return for each time, per partition, the offset of the first record that is not older, else where it ends.
-
-        Of what is kept: a record that was deleted is not found. No partition where there is no such topic.
-        """
-        ...
-
     def largest_record(self, topic: str) -> int | None:
         """Return how many bytes a batch of records in the topic may have; None if the topic does not exist."""
         ...
 
     def largest_transaction_timeout_s(self) -> float:
         """Return the longest transaction timeout that the brokers grant, in seconds."""
+        ...
+
+    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
+        """Return for each time, per partition, the offset of the first record that is not older, else where it ends.
+
+        Of what is kept: a record that was deleted is not found. No partition where there is no such topic.
+        """
         ...
 
 

@@ -79,8 +79,8 @@ class World:
         return self.plan.source.topic
 
     def produce(self, count: int, *, at: datetime = TEN, partition: int = 0, country: str = "US") -> list[Place]:
-        """Send events, one a second from `at` on; return their places."""
-        return self.send([Event(n, country, at + timedelta(seconds=n)) for n in range(count)], partition)
+        """Send events, ten a second from `at` on; return their places."""
+        return self.send([Event(n, country, at + timedelta(milliseconds=100 * n)) for n in range(count)], partition)
 
     def send(self, events: Iterable[Event], partition: int = 0, **transactional: str) -> list[Place]:
         """Send the events, in one transaction if that is asked for."""
