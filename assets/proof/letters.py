@@ -32,7 +32,7 @@ class Letters:
         self._held = {(span.topic, span.partition): range(span.begin, span.end) for span in spans if span.offsets}
         topic = plan.dead_letter_topic
         ends = kafka.offsets(topic)
-        (since,) = kafka.offsets_at(topic, [hour - EARLIER])
+        (since,) = kafka.offsets_at(topic, hour - EARLIER)
         split = {part: max(ends.begin[part], since.get(part, end)) for part, end in ends.end.items()}
         self._newer = Offsets(begin=split, end=ends.end)
         self._older = Offsets(begin=ends.begin, end=split)

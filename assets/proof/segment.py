@@ -26,7 +26,7 @@ def segment_of(kafka: KafkaGateway, plan: RouterPlan, hour: datetime) -> tuple[S
 
 
 def _spans(kafka: KafkaGateway, plan: RouterPlan, topic: str, hour: datetime) -> Iterator[Span]:
-    begins, ends = kafka.offsets_at(topic, [hour, hour + HOUR])
+    begins, ends = kafka.offsets_at(topic, hour, hour + HOUR)
     offsets = kafka.offsets(topic)
     replays = topic == plan.source.replay_topic
     for partition, begin in sorted(begins.items()):

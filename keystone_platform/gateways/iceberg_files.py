@@ -45,6 +45,7 @@ class HourTotals:
         first_time: earliest `_time`, microseconds; None when no file tells.
         last_time: latest `_time`.
         changed_at: when the newest of the files was committed; None when all those snapshots have expired.
+        sequence: largest sequence number of the files: grows with each commit that adds one, and never expires.
     """
 
     hour: datetime | None
@@ -55,6 +56,7 @@ class HourTotals:
     first_time: datetime | None = None
     last_time: datetime | None = None
     changed_at: datetime | None = None
+    sequence: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ def sum_by_hour(
             first_time=min((time for time in (before.first_time, first) if time), default=None),
             last_time=max((time for time in (before.last_time, last) if time), default=None),
             changed_at=max((time for time in (before.changed_at, changed) if time), default=None),
+            sequence=max(before.sequence, entry.sequence_number or 0),
         )
     return tuple(totals[hour] for hour in _in_order(totals))
 

@@ -105,7 +105,7 @@ class KafkaGateway(Protocol):
         """Return the longest transaction timeout that the brokers grant, in seconds."""
         ...
 
-    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
+    def offsets_at(self, topic: str, *times: datetime) -> tuple[Mapping[int, int], ...]:
         """Return for each time, per partition, the offset of the first record that is not older, else where it ends.
 
         Of what is kept: a record that was deleted is not found. No partition where there is no such topic.
@@ -180,7 +180,7 @@ class ConfluentKafka:
         brokers = [ConfigResource(ConfigResource.Type.BROKER, str(node.id)) for node in nodes]
         return min(int(self._setting(broker, "transaction.max.timeout.ms")) for broker in brokers) / 1000
 
-    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
+    def offsets_at(self, topic: str, *times: datetime) -> tuple[Mapping[int, int], ...]:
         end = self.offsets(topic).end  # before the others: what comes meanwhile is behind it
         specs = [OffsetSpec.for_timestamp(int(time.timestamp() * 1000)) for time in times]
         found = [self._settled()(self._list, topic, tuple(end), spec) for spec in specs]

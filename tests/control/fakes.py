@@ -286,7 +286,7 @@ class FakeKafka:
             return None
         return sum(count for at, count in self.arrived[topic].items() if at < time)
 
-    def offsets_at(self, topic: str, times: Sequence[datetime]) -> tuple[Mapping[int, int], ...]:
+    def offsets_at(self, topic: str, *times: datetime) -> tuple[Mapping[int, int], ...]:
         return (self.offsets(topic).end,) * len(times)
 
     def offsets(self, topic: str) -> Offsets:
