@@ -33,6 +33,7 @@ from keystone_platform.gateways.iceberg_schema import (
     is_hourly,
     table_schema,
 )
+from keystone_platform.gateways.iceberg_snapshots import FLINK_CHECKPOINT_ID, FLINK_JOB_ID, Proven, proven
 from keystone_platform.gateways.landed_ends import next_offsets
 from keystone_platform.plan.recovery import NextOffsets
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
@@ -42,10 +43,6 @@ CATALOG_NAME = "keystone"
 """The catalog's name. A SQL catalog keeps it in each row, so every client (Flink, pyiceberg) has to use this one."""
 
 EVOLUTION_ATTEMPTS = 5
-
-FLINK_JOB_ID = "flink.job-id"
-FLINK_CHECKPOINT_ID = "flink.max-committed-checkpoint-id"
-"""Key in a snapshot's summary where Iceberg's Flink sink names the job that committed."""
 
 _REFUSALS = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "NO_SUCH_BUCKET")
 """What pyarrow's S3 errors say when the server refuses; they have no type or code for it."""
@@ -82,6 +79,7 @@ class Head:
         metadata_location: URI of the metadata file, which any Iceberg reader can open.
         snapshot_id: None before the first commit.
         committed_at: when that snapshot was committed.
+        proven: how far its hours are proven; None when nothing is yet.
     """
 
     table: str
@@ -92,6 +90,7 @@ class Head:
     rows: int
     files: int
     bytes: int
+    proven: Proven | None = None
 
 
 class Lake(Protocol):
@@ -292,6 +291,7 @@ def head_of(table: Table) -> Head:
         rows=int(summary.get("total-records", 0)),
         files=int(summary.get("total-data-files", 0)),
         bytes=int(summary.get("total-files-size", 0)),
+        proven=proven(table),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TextIO
@@ -16,8 +16,10 @@ from rich.text import Text
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.query.session import open_session, translated
+from keystone_platform.query.moment import NEWEST, Moment
+from keystone_platform.query.session import bare_session, make_views, translated, views_of
 from keystone_platform.query.values import cell, finite, plain
+from keystone_platform.query.views import View, named_tables, names_proven
 from keystone_platform.settings import S3Settings, Settings
 
 SHOWN_ROWS = 200
@@ -26,33 +28,62 @@ SHOWN_ROWS = 200
 FETCH_ROWS = 10_000
 
 
+Row = tuple[Any, ...]
+"""Values of whatever the query selects."""
+
+
 @dataclass(frozen=True)
 class Answer:
-    """A query's result, not fetched yet."""
+    """A query's result.
+
+    Attributes:
+        batches: the rows; what is not fetched yet is fetched when it is asked for, once.
+    """
 
     columns: tuple[str, ...]
-    session: duckdb.DuckDBPyConnection
-    s3: S3Settings
+    batches: Iterable[Sequence[Row]]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows; Transient or Terminal when reading them fails on the way."""
+        for batch in self.batches:
+            yield from batch
 
 
-def ask(settings: Settings, sql: str) -> Answer:
-    """Run a statement over the landed tables.
+def ask(settings: Settings, sql: str, moment: Moment = NEWEST) -> Answer:
+    """Run a statement over the landed tables, as they were at that moment.
 
     Raises:
         InvalidSpec: the statement is wrong; names the tables when it asks for one that is not there.
         Transient, Terminal: see open_session.
     """
-    tables = IcebergLake(settings).tables()
-    session = open_session(settings, _named(sql, tables))
+    lake = IcebergLake(settings)
+    tables = lake.tables()
+    session = bare_session(settings.s3)
+    make_views(session, settings.s3, views_for(lake, sql, tables, moment))
+    return run(session, settings.s3, sql, tables)
+
+
+def views_for(lake: IcebergLake, sql: str, tables: Sequence[str], moment: Moment) -> tuple[View, ...]:
+    """Return the views that the statement needs; all when it names no table, so that SHOW and errors see them."""
+    named = named_tables(sql, tables)
+    return views_of(lake, named or None, moment, lambda table: not named or names_proven(sql, table))
+
+
+def run(session: duckdb.DuckDBPyConnection, s3: S3Settings, sql: str, tables: Sequence[str]) -> Answer:
+    """Run a statement in a session; `tables` are named to who asks for one that is not there."""
     try:
-        with translated(settings.s3):
+        with translated(s3):
             session.execute(sql)
     except InvalidSpec as error:
         if isinstance(error.__cause__, duckdb.CatalogException):
-            known = f"Tables: {', '.join(tables)}." if tables else "No table has been created yet: `keystone apply`."
-            raise InvalidSpec(error.what.split("\n", 1)[0].removesuffix("!"), mend=known) from error
+            raise InvalidSpec(error.what.split("\n", 1)[0].removesuffix("!"), mend=known_tables(tables)) from error
         raise
-    return Answer(tuple(column[0] for column in session.description or ()), session, settings.s3)
+    return Answer(tuple(column[0] for column in session.description or ()), _fetched(session, s3))
+
+
+def known_tables(tables: Sequence[str]) -> str:
+    """Return what to tell who asks for a table that is not there."""
+    return f"Tables: {', '.join(tables)}." if tables else "No table has been created yet: `keystone apply`."
 
 
 def write_json(answer: Answer, out: TextIO) -> None:
@@ -62,7 +93,7 @@ def write_json(answer: Answer, out: TextIO) -> None:
     """
     names = _distinct(answer.columns)
     out.write("[")
-    for number, row in enumerate(_rows(answer)):
+    for number, row in enumerate(answer.rows()):
         out.write(",\n " if number else "\n ")
         values = dict(zip(names, map(finite, row), strict=True))
         out.write(json.dumps(values, default=plain, ensure_ascii=False, allow_nan=False))
@@ -73,7 +104,7 @@ def write_csv(answer: Answer, out: TextIO) -> None:
     """Write a header and the rows; a nested value is JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(answer.columns)
-    writer.writerows([cell(value) for value in row] for row in _rows(answer))
+    writer.writerows([cell(value) for value in row] for row in answer.rows())
 
 
 def write_table(answer: Answer, console: Console) -> int:
@@ -81,7 +112,7 @@ def write_table(answer: Answer, console: Console) -> int:
     table = Table(show_edge=False, pad_edge=False)
     for column in answer.columns:
         table.add_column(Text(column))
-    rows = _rows(answer)
+    rows = answer.rows()
     shown = 0
     for row in islice(rows, SHOWN_ROWS):
         table.add_row(*(Text("" if value is None else _printable(str(cell(value)))) for value in row))
@@ -90,21 +121,21 @@ def write_table(answer: Answer, console: Console) -> int:
     return shown + sum(1 for _ in rows)
 
 
+def counted(rows: int) -> str:
+    """Return how many rows there are, and how many of them a table shows."""
+    note = f", first {SHOWN_ROWS} shown" if rows > SHOWN_ROWS else ""
+    return f"{rows} row{'' if rows == 1 else 's'}{note}"
+
+
 def _printable(text: str) -> str:
     """Return the text with its control characters named: a terminal obeys them, and values are strangers'."""
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
-def _named(sql: str, tables: Sequence[str]) -> Sequence[str]:
-    """Return the tables whose names occur in the text; all when none does, so that SHOW and errors see them."""
-    text = sql.lower()
-    return [table for table in tables if table.split(".", 1)[1] in text] or tables
-
-
-def _rows(answer: Answer) -> Any:  # noqa: ANN401 - rows are tuples of whatever the query selects
-    with translated(answer.s3):
-        while rows := answer.session.fetchmany(FETCH_ROWS):
-            yield from rows
+def _fetched(session: duckdb.DuckDBPyConnection, s3: S3Settings) -> Iterator[Sequence[Row]]:
+    with translated(s3):
+        while rows := session.fetchmany(FETCH_ROWS):
+            yield rows
 
 
 def _distinct(columns: Sequence[str]) -> list[str]:
