@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from assets.compaction.compact import CompactionReport
     from keystone_platform.query.moment import Moment
+    from keystone_platform.query.shell import Mode
 
 
 def register(app: typer.Typer) -> None:
@@ -56,28 +57,32 @@ def sql(
         message = "--json and --csv exclude each other"
         raise InvalidSpec(message, mend="Choose one.")
     moment = chosen_moment(as_of, snapshot, proven=proven, now=SystemClock().now())
-    shown = "json" if as_json else "csv" if as_csv else "table"
-    if statement is None and not locked:
+    mode: Mode = "json" if as_json else "csv" if as_csv else "table"
+    if statement is None and sys.stdin.isatty():
+        if locked:
+            message = "a locked session has no shell"
+            raise InvalidSpec(message, mend="Name a statement.")
         from keystone_platform.commands.shell import open_shell
+        from keystone_platform.query.shell import Manner
 
-        open_shell(load_settings(), moment, shown)
+        open_shell(load_settings(), Manner(mode, moment=moment))
         return
     text = sys.stdin.read() if statement in (None, "-") else statement
     if not text or not text.strip():
         message = "there is no statement"
         raise InvalidSpec(message, mend='Write one: keystone sql "select count(*) from events.playback".')
-    _answer(load_settings(), text, moment, shown, locked=locked)
+    _answer(load_settings(), text, moment, mode, locked=locked)
 
 
-def _answer(settings: Settings, text: str, moment: Moment, shown: str, *, locked: bool) -> None:
+def _answer(settings: Settings, text: str, moment: Moment, mode: Mode, *, locked: bool) -> None:
     from keystone_platform.query import answer as answers
     from keystone_platform.query.locked import locked_session
 
     started = time.monotonic()
     result = locked_session(settings, moment=moment).query(text) if locked else answers.ask(settings, text, moment)
-    if shown == "json":
+    if mode == "json":
         answers.write_json(result, sys.stdout)
-    elif shown == "csv":
+    elif mode == "csv":
         answers.write_csv(result, sys.stdout)
     else:
         rows = answers.write_table(result, stdout_console())

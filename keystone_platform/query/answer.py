@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TextIO
+from typing import IO, Any
 
 import duckdb
 from rich.console import Console
@@ -86,7 +86,7 @@ def known_tables(tables: Sequence[str]) -> str:
     return f"Tables: {', '.join(tables)}." if tables else "No table has been created yet: `keystone apply`."
 
 
-def write_json(answer: Answer, out: TextIO) -> None:
+def write_json(answer: Answer, out: IO[str]) -> None:
     """Write an array with one object a row, a row a line.
 
     A column whose name occurs before gets a number behind it; NaN and infinities, which JSON lacks, become null.
@@ -100,7 +100,7 @@ def write_json(answer: Answer, out: TextIO) -> None:
     out.write("\n]\n")
 
 
-def write_csv(answer: Answer, out: TextIO) -> None:
+def write_csv(answer: Answer, out: IO[str]) -> None:
     """Write a header and the rows; a nested value is JSON."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(answer.columns)

@@ -99,10 +99,10 @@ def _tree(session: duckdb.DuckDBPyConnection, sql: str) -> Node:
         if not explained:
             _refuse("this form of EXPLAIN", "EXPLAIN SELECT … and EXPLAIN ANALYZE SELECT … are there.")
     found = session.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
-    tree = json.loads(found[0]) if found else {"error": True}
-    if tree.get("error") or len(tree.get("statements", [])) != 1:
+    tree: Node = json.loads(found[0]) if found else {"error": True}
+    if tree.get("error") or len(tree["statements"]) != 1:
         _refuse("this statement", "PIVOT needs its values: PIVOT … ON column IN (…).")
-    return dict(tree)
+    return tree
 
 
 def _nodes(value: object) -> Iterator[Node]:
