@@ -31,6 +31,14 @@ $(JARS)/.fetched: $(POMS) $(JAVA_SOURCES)
 	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) package >&2
 	@touch $@
 
+.PHONY: test-jars
+test-jars: $(JARS)/rest-catalog/.fetched
+
+# in a folder of setup's own, which begins anew when setup does
+$(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
+	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl rest-catalog package >&2
+	@touch $@
+
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock (needs uv; see CONTRIBUTING.md)
 	@uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-header --output-file requirements.lock
@@ -46,15 +54,15 @@ lint: setup ## ruff and strict types
 	@$(BIN)/mypy
 
 .PHONY: test
-test: setup ## All tests, on the real stack (about 16 minutes on 2 cores)
+test: setup test-jars ## All tests, on the real stack (about 16 minutes on 2 cores)
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-stack test-fast # one waits while the other works
 
 .PHONY: test-stack
-test-stack: setup ## Tests on the real stack
+test-stack: setup test-jars ## Tests on the real stack
 	@$(BIN)/python -m pytest -q -m "stack and not drill" tests
 
 .PHONY: drills
-drills: setup ## Faults under load on real servers, each with its table of figures (DRILL=name runs one)
+drills: setup test-jars ## Faults under load on real servers, each with its table of figures (DRILL=name runs one)
 	@$(BIN)/python -m pytest -q -s -m drill tests $(if $(DRILL),-k $(DRILL))
 
 .PHONY: test-fast

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from keystone_platform.errors import Terminal
 from keystone_platform.plan.submission import Connection
+from keystone_platform.settings import REFERENCED_SECRETS
 
 CATALOG = "keystone"
 """Default of the property `name`. A SQL catalog keeps it in each row, so it is the same for every client."""
@@ -15,7 +16,9 @@ def catalog_options(connection: Connection) -> dict[str, str]:
     """Return the WITH options of CREATE CATALOG.
 
     Credentials are not among them: S3FileIO finds AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, PostgreSQL's driver
-    PGPASSFILE in the environment of client, JobManager and TaskManagers.
+    PGPASSFILE in the environment of client, JobManager and TaskManagers, and a REST catalog's token or credential is
+    read there by our own AuthManager (flink_jobs/jvm/catalog-auth): Iceberg's would find `env:NAME` too, but then the
+    secret is a property of the table's FileIO, which goes into the job.
 
     Raises:
         Terminal: a kind of catalog that routers can't write to.
@@ -43,11 +46,19 @@ def catalog_name(connection: Connection) -> str:
 
 def _rest(given: dict[str, str]) -> dict[str, str]:
     passed_on = ("prefix", "oauth2-server-uri", "scope")
+    secrets = {f"keystone.secret.{key}": _place(given[key]) for key in REFERENCED_SECRETS if key in given}
     return {
         "catalog-impl": "org.apache.iceberg.rest.RESTCatalog",
         "uri": given["uri"],
         **{key: given[key] for key in passed_on if key in given},
+        **({"rest.auth.type": "io.keystone.auth.ReferencedAuth"} if secrets else {}),
+        **secrets,
     }
+
+
+def _place(reference: str) -> str:
+    """Return the reference in a form that Iceberg does not resolve by itself, as it does with `env:NAME`."""
+    return reference.replace("env:", "variable:", 1) if reference.startswith("env:") else reference
 
 
 def _sql(given: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,9 @@ SETTINGS_FILE = "settings.json"
 LAST_GOOD_FOLDER = "last-good-streams"
 """Name of the folder below the home that holds each stream file as it was when last valid."""
 
+
+REFERENCED_SECRETS = ("token", "credential")
+"""Properties of a REST catalog that are secrets: a bearer token, and `id:secret` of an OAuth2 client."""
 
 SecretReference = Annotated[str, StringConstraints(pattern=REFERENCE)]
 """Where a secret is found: `env:NAME` or `file:/absolute/path`."""
@@ -145,7 +149,8 @@ class Settings(BaseModel):
     Attributes:
         kafka: properties as a Kafka client takes them; at least `bootstrap.servers`.
         s3: the object store.
-        catalog: properties as pyiceberg's load_catalog takes them (`type`, `uri`, `warehouse`, `s3.*`).
+        catalog: properties as pyiceberg's load_catalog takes them (`type`, `uri`, `warehouse`, `s3.*`); `token` and
+            `credential` of a REST catalog by reference only (docs/catalogs.md).
         flink_rest: base URL of the Flink session cluster's REST API; empty where `kubernetes` is set.
         dagster_url: base URL of the Dagster webserver.
         ledger_url: SQLAlchemy URL of the database of deployments.
@@ -193,6 +198,10 @@ class Settings(BaseModel):
         missing = [key for key in ("type", "uri") if not value.get(key)]
         if missing:
             message = f"`{'` and `'.join(missing)}` missing"
+            raise ValueError(message)
+        bare = [key for key in REFERENCED_SECRETS if value.get(key) and not re.match(REFERENCE, value[key])]
+        if bare:
+            message = f"`{bare[0]}` says where the secret is found, `env:NAME` or `file:/PATH`, not what it is"
             raise ValueError(message)
         return value
 

@@ -190,9 +190,11 @@ def _print_routes(lines: Sequence[RouteLine], note: str) -> None:
 
 
 def _exports(settings: Settings) -> dict[str, str]:
+    from keystone_platform.gateways.catalog_properties import catalog_properties
+
     catalog = {
         f"PYICEBERG_CATALOG__KEYSTONE__{key.upper().replace('.', '__').replace('-', '_')}": value
-        for key, value in settings.catalog.items()
+        for key, value in catalog_properties(settings.catalog).items()
     }
     return {
         "KEYSTONE_SETTINGS": str(settings_file(os.environ).absolute()),

@@ -14,6 +14,7 @@ from pyiceberg.exceptions import (
     CommitFailedException,
     ForbiddenError,
     NoSuchTableError,
+    OAuthError,
     RESTError,
     TableAlreadyExistsError,
     UnauthorizedError,
@@ -24,6 +25,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
+from keystone_platform.gateways.catalog_properties import catalog_properties
 from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, from_millis, totals_by_hour
 from keystone_platform.gateways.iceberg_schema import (
     TABLE_PROPERTIES,
@@ -49,6 +51,9 @@ _REFUSALS = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATUR
 
 PROMPT_S3 = {"s3.connect-timeout": "5", "s3.request-timeout": "30"}
 """Seconds; a client waits no longer for an S3 that does not answer. The settings' own values win."""
+
+SOUND_CONNECTIONS = {"pool_pre_ping": "true"}
+"""A SQL catalog looks whether a pooled connection is alive before it uses it: its server may have been restarted."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +152,13 @@ class IcebergLake:
     @cached_property
     def catalog(self) -> Catalog:
         """The pyiceberg catalog, for upkeep that goes beyond this Protocol."""
-        properties = {**PROMPT_S3, **self._properties}
+        properties = {**PROMPT_S3, **SOUND_CONNECTIONS, **catalog_properties(self._properties)}
         name = properties.pop("name", CATALOG_NAME)
         with self.translated():
+            if properties["type"] == "rest":
+                from keystone_platform.gateways.rest_catalog import PromptRestCatalog
+
+                return PromptRestCatalog(name, **properties)
             return load_catalog(name, **properties)
 
     def ensure_table(self, plan: RouterPlan) -> TableChange:
@@ -223,8 +232,12 @@ class IcebergLake:
         """Turn what the catalog and the object store raise into the platform's errors; no secret gets into them."""
         try:
             yield
-        except (PermissionError, ForbiddenError, UnauthorizedError) as error:
+        except PermissionError as error:
             raise self._refused() from error
+        except (ForbiddenError, OAuthError, UnauthorizedError) as error:
+            message = f"the catalog refuses access: {type(error).__name__}"
+            mend = "Check what `catalog.token` or `catalog.credential` of the settings refer to, and its rights."
+            raise Terminal(message, mend=mend) from error
         except SQLAlchemyError as error:
             message = f"the catalog's database does not answer: {type(error).__name__}"
             raise Transient(message, mend="See `catalog.uri` of the settings.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import sys
 import zlib
 from typing import Literal
@@ -11,7 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict
 
 from keystone_platform.plan.router_plan import RouterPlan
-from keystone_platform.settings import SearchSettings, Settings
+from keystone_platform.secret import REFERENCE
+from keystone_platform.settings import REFERENCED_SECRETS, SearchSettings, Settings
 
 NO_JVM = 3
 """Exit status of the submitting process: Java could not be started, so nothing was submitted or looked at."""
@@ -74,7 +76,8 @@ class Connection(BaseModel):
 
     Attributes:
         bootstrap_servers: Kafka's `host:port[,host:port…]`.
-        catalog: the properties of pyiceberg's load_catalog without the secret ones.
+        catalog: the properties of pyiceberg's load_catalog without the secret ones, but for those of a REST catalog,
+            which say where the secret is found.
         s3_endpoint: base URL of the object store.
         s3_region: its region.
         search: the search cluster; its password by reference only.
@@ -95,7 +98,7 @@ class Connection(BaseModel):
     @classmethod
     def of(cls, settings: Settings) -> Connection:
         """Return what of the settings a job may know."""
-        public = {key: value for key, value in settings.catalog.items() if not _is_secret(key)}
+        public = {key: value for key, value in settings.catalog.items() if not _is_secret(key, value)}
         if "uri" in public:
             public["uri"] = _without_password(public["uri"])
         return cls(
@@ -159,7 +162,9 @@ class CheckRequest(BaseModel):
     plans: tuple[RouterPlan, ...]
 
 
-def _is_secret(key: str) -> bool:
+def _is_secret(key: str, value: str) -> bool:
+    if key in REFERENCED_SECRETS and re.match(REFERENCE, value):
+        return False
     return any(word in key.lower() for word in SECRET_WORDS)
 
 

@@ -39,6 +39,7 @@ def test_a_good_file_is_read_and_its_secrets_are_not_shown(tmp_path: Path) -> No
     [
         ({"kafka": {}}, "kafka", "`bootstrap.servers` is missing"),
         ({"catalog": {}}, "catalog", "`type` and `uri` missing"),
+        ({"catalog": {"type": "rest", "uri": "http://c", "token": "s3cr3t"}}, "catalog", "where the secret is found"),
         ({"s3": None}, "s3", "should be an object"),
         ({"colour": "red"}, "colour", "Extra inputs"),
         ({"flink_rest": ""}, "", "one of `flink_rest` and `kubernetes`"),

@@ -33,8 +33,18 @@ def test_no_secret_gets_into_a_job() -> None:
         {"type": "sql", "uri": f"postgresql+psycopg://keystone:{CANARY}@db:5432/catalog"},
         {"type": "rest", "uri": "http://catalog:8181", "credential": f"id:{CANARY}", "token": CANARY},
     ):
-        program = router_program(submission(warehouse()), Connection.of(settings(**catalog)))
+        unchecked = settings(type="sql", uri="sqlite://")
+        unchecked = unchecked.model_copy(update={"catalog": {**unchecked.catalog, **catalog}})
+        program = router_program(submission(warehouse()), Connection.of(unchecked))
         assert CANARY not in str(program)
+
+
+def test_a_job_is_told_where_the_rest_catalogs_secrets_are() -> None:
+    catalog = {"type": "rest", "uri": "http://catalog:8181", "token": "env:TOKEN", "credential": "file:/run/client"}
+    create = router_program(submission(warehouse()), Connection.of(settings(**catalog))).tables[0]
+    assert "'keystone.secret.token' = 'variable:TOKEN'" in create
+    assert "'keystone.secret.credential' = 'file:/run/client'" in create
+    assert "'rest.auth.type' = 'io.keystone.auth.ReferencedAuth'" in create
 
 
 def test_the_table_has_a_type_for_each_metadata_column() -> None:
