@@ -1,4 +1,4 @@
-"""Makes the embedded catalog's database, which Flink's JdbcCatalog and pyiceberg then share."""
+"""Makes the catalog ready that Flink and pyiceberg share: the stack's own SQLite file, or what was asked for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from keystone_platform.stack.home import Home
 
 
 def prepare_catalog(home: Home, settings: Settings) -> None:
-    """Create the catalog's tables and let readers and the one writer go on beside each other (WAL). Idempotent."""
-    from pyiceberg.catalog.sql import SqlCatalog  # takes 1 s to import, which only `up` pays
+    """Make the tables of a SQL catalog, and let readers and the one writer of a SQLite file go on beside each other.
 
-    catalog = SqlCatalog("keystone", **{**settings.catalog, "init_catalog_tables": "true"})
-    catalog.close()
-    home.catalog.chmod(0o600)
-    for path in (home.catalog, home.ledger):
+    Idempotent.
+
+    Raises:
+        Transient, Terminal: the catalog does not answer, or refuses.
+    """
+    from keystone_platform.gateways.lake import IcebergLake  # takes 1 s to import, which only `up` pays
+
+    lake = IcebergLake(settings)
+    lake.tables()  # a SQL catalog makes its own tables when it is first opened
+    lake.catalog.close()
+    own = settings.catalog["uri"] == f"sqlite:///{home.catalog}"
+    if own:
+        home.catalog.chmod(0o600)
+    for path in (home.catalog, home.ledger) if own else (home.ledger,):
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")

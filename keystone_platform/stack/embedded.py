@@ -28,7 +28,14 @@ from keystone_platform.stack.s3 import prepare_s3, s3_server
 from keystone_platform.stack.search import prepare_search, search_server
 from keystone_platform.stack.server import Server
 from keystone_platform.stack.starting import Report, Starting, log_tail
-from keystone_platform.stack.state import StackState, asked_slots, load_state, save_state, settings_of
+from keystone_platform.stack.state import (
+    StackState,
+    load_state,
+    refuse_other_wishes,
+    save_state,
+    settings_of,
+    with_wishes,
+)
 from keystone_platform.stack.status import ServerStatus, read_status
 from keystone_platform.stack.supervisor import Supervisor
 
@@ -222,8 +229,7 @@ class EmbeddedStack:
         remembered = load_state(self.home)
         ports = choose_ports(asked_ports(self._env), remembered.ports if remembered else None, usual=self._usual_ports)
         state = remembered.model_copy(update={"ports": ports}) if remembered else StackState(ports=ports)
-        state = state.model_copy(update={"slots": asked_slots(self._env) or state.slots})
-        return state.with_servers(including)
+        return with_wishes(self._env, state).with_servers(including)
 
     def _running_state(self, including: Collection[str]) -> StackState:
         """Return the state of a stack that runs: its ports are settled, so other wishes are refused."""
@@ -237,9 +243,7 @@ class EmbeddedStack:
             if port != present:
                 message = f"port {port} is asked for {name}, but the stack is up with {present}"
                 raise Terminal(message, mend="`keystone down` first.")
-        if asked_slots(self._env) not in (None, state.slots):
-            message = f"{asked_slots(self._env)} slots are asked for, but the stack is up with {state.slots}"
-            raise Terminal(message, mend="`keystone down` first.")
+        refuse_other_wishes(self._env, state)
         processes = self._supervisor.processes()
         for server in self._servers(state, Java(Path("java"), 0)):
             known = processes.get(server.name)

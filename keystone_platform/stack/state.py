@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.flink_home import write_private
-from keystone_platform.settings import S3Settings, SearchSettings, Settings
+from keystone_platform.secret import REFERENCE
+from keystone_platform.settings import REFERENCED_SECRETS, S3Settings, SearchSettings, Settings
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.server import SEARCH
 
@@ -24,6 +27,9 @@ MOST_SLOTS = 128
 
 SLOTS_VARIABLE = "KEYSTONE_FLINK_SLOTS"
 """Asks for another number of slots, at an `up` that starts the stack."""
+
+CATALOG_VARIABLE = "KEYSTONE_CATALOG"
+"""Asks for another catalog than a SQLite file, at an `up` that starts the stack: a JSON object of its properties."""
 
 
 class Ports(BaseModel):
@@ -49,6 +55,7 @@ class StackState(BaseModel):
     Attributes:
         search: whether the search server belongs to it; once asked for, it does.
         slots: of the TaskManager.
+        catalog: properties of a catalog that is not the stack's own; empty for that. Secrets by reference only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +63,7 @@ class StackState(BaseModel):
     ports: Ports
     search: bool = False
     slots: int = USUAL_SLOTS
+    catalog: dict[str, str] = {}
     secret_access_key: str = Field(repr=False, default_factory=lambda: secrets.token_hex(20))
 
     def with_servers(self, optional: Collection[str]) -> StackState:
@@ -76,6 +84,51 @@ def asked_slots(env: Mapping[str, str]) -> int | None:
         message = f"{SLOTS_VARIABLE}={text} is not a number of slots"
         raise Terminal(message, mend=f"Give a number from 1 to {MOST_SLOTS}, or unset it.")
     return int(text)
+
+
+def asked_catalog(env: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the properties of the catalog that the environment asks for, None when it does not.
+
+    Raises:
+        Terminal: they are no JSON object of texts with `type` and `uri`, or hold a secret.
+    """
+    text = env.get(CATALOG_VARIABLE)
+    if not text:
+        return None
+    try:
+        asked = TypeAdapter(dict[str, str]).validate_json(text)
+    except ValidationError as error:
+        message = f"{CATALOG_VARIABLE} is no JSON object of texts"
+        raise Terminal(message, mend="docs/catalogs.md shows one for each kind of catalog.") from error
+    missing = [key for key in ("type", "uri") if not asked.get(key)]
+    told = [key for key in REFERENCED_SECRETS if key in asked and not re.match(REFERENCE, asked[key])]
+    told += ["uri"] if urlsplit(asked.get("uri", "")).password else []
+    if missing or told:
+        message = f"{CATALOG_VARIABLE} {f'lacks `{missing[0]}`' if missing else f'has a secret in `{told[0]}`'}"
+        raise Terminal(message, mend="docs/catalogs.md shows one for each kind of catalog, and where its secrets go.")
+    return asked
+
+
+def with_wishes(env: Mapping[str, str], state: StackState) -> StackState:
+    """Return the state with what the environment asks for at a start; Terminal when it asks for nonsense."""
+    catalog = asked_catalog(env)
+    wishes = {
+        "slots": asked_slots(env) or state.slots,
+        "catalog": state.catalog if catalog is None else catalog,
+    }
+    return state.model_copy(update=wishes)
+
+
+def refuse_other_wishes(env: Mapping[str, str], running: StackState) -> None:
+    """Raise Terminal when the environment asks for something else than what the stack is up with."""
+    wished = with_wishes(env, running)
+    if wished.slots != running.slots:
+        message = f"{wished.slots} slots are asked for, but the stack is up with {running.slots}"
+        raise Terminal(message, mend="`keystone down` first.")
+    if wished.catalog != running.catalog:
+        place = running.catalog.get("uri", "one of its own")
+        message = f"the catalog {wished.catalog['uri']} is asked for, but the stack is up with {place}"
+        raise Terminal(message, mend="`keystone down` first.")
 
 
 def load_state(home: Home) -> StackState | None:
@@ -106,9 +159,8 @@ def settings_of(home: Home, state: StackState) -> Settings:
         endpoint=f"http://{HOST}:{ports.s3}", access_key_id="keystone", secret_access_key=state.secret_access_key
     )
     catalog = {
-        "type": "sql",
-        "uri": f"sqlite:///{home.catalog}",
-        "warehouse": f"s3://{s3.bucket}/warehouse",
+        **(state.catalog or {"type": "sql", "uri": f"sqlite:///{home.catalog}"}),
+        "warehouse": state.catalog.get("warehouse", f"s3://{s3.bucket}/warehouse"),
         "s3.endpoint": s3.endpoint,
         "s3.access-key-id": s3.access_key_id,
         "s3.secret-access-key": s3.secret_access_key,

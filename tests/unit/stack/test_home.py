@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,17 @@ import pytest
 from keystone_platform.errors import Terminal
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.ports import choose_ports
-from keystone_platform.stack.state import SLOTS_VARIABLE, StackState, asked_slots, load_state, save_state, settings_of
+from keystone_platform.stack.state import (
+    CATALOG_VARIABLE,
+    SLOTS_VARIABLE,
+    StackState,
+    asked_slots,
+    load_state,
+    refuse_other_wishes,
+    save_state,
+    settings_of,
+    with_wishes,
+)
 
 
 def test_the_mark_outlives_the_folder_and_differs_per_home(tmp_path: Path) -> None:
@@ -58,3 +69,33 @@ def test_slots_are_those_that_are_asked_for(text: str, slots: int | None) -> Non
 def test_a_number_of_slots_that_is_none_is_refused_by_name(text: str) -> None:
     with pytest.raises(Terminal, match=SLOTS_VARIABLE):
         asked_slots({SLOTS_VARIABLE: text})
+
+
+REST = '{"type": "rest", "uri": "http://catalog:8181", "warehouse": "w", "token": "env:TOKEN"}'
+
+
+def test_another_catalog_is_asked_for_once_and_keeps_the_stacks_object_store(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    state = with_wishes({CATALOG_VARIABLE: REST}, StackState(ports=choose_ports({}, None, is_free=lambda _: True)))
+    catalog = settings_of(home, with_wishes({}, state)).catalog
+    assert {key: catalog[key] for key in ("type", "uri", "warehouse", "token")} == json.loads(REST)
+    assert catalog["s3.endpoint"] == settings_of(home, state).s3.endpoint
+    refuse_other_wishes({CATALOG_VARIABLE: REST}, state)
+    with pytest.raises(Terminal, match="http://other"):
+        refuse_other_wishes({CATALOG_VARIABLE: '{"type": "rest", "uri": "http://other"}'}, state)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://db",
+        "[]",
+        '{"type": "sql"}',
+        '{"type": "sql", "uri": "postgresql+psycopg://keystone:s3cr3t@db/catalog"}',
+        '{"type": "rest", "uri": "http://c", "token": "s3cr3t"}',
+    ],
+)
+def test_a_catalog_that_is_none_or_tells_a_secret_is_refused(text: str) -> None:
+    with pytest.raises(Terminal, match=CATALOG_VARIABLE) as error:
+        with_wishes({CATALOG_VARIABLE: text}, StackState(ports=choose_ports({}, None, is_free=lambda _: True)))
+    assert "s3cr3t" not in str(error.value)
