@@ -19,9 +19,10 @@ def landing_event(
 ) -> dg.AssetMaterialization | dg.AssetObservation:
     """Return what is reported of a landed hour.
 
-    New data in an hour that is a partition is a materialization of it. A compaction brings no new data, and an hour
-    that is no partition (before `since`, in the future, without a time) can't be materialized: these are observations.
-    `traffic` are the events of the topic in that hour; None when nobody knows.
+    New data in an hour that is a partition is a materialization of it. Upkeep (a compaction, or an hour dropped for its
+    age, which has no rows then) brings no new data, and an hour that is no partition (before `since`, in the future,
+    without a time) can't be materialized: these are observations. `traffic` are the events of the topic in that hour;
+    None when nobody knows.
     """
     partition = route.partition_of(news.totals.hour, now)
     metadata = {
@@ -39,7 +40,8 @@ def landing_event(
         return dg.AssetObservation(route.landed, description="no partition of the stream", metadata=described)
     if news.new_data:
         return dg.AssetMaterialization(route.landed, partition=partition, metadata=metadata)
-    return dg.AssetObservation(route.landed, partition=partition, description="compacted", metadata=metadata)
+    done = "compacted" if news.totals.files else "dropped for its age"
+    return dg.AssetObservation(route.landed, partition=partition, description=done, metadata=metadata)
 
 
 def totals_metadata(totals: HourTotals) -> dict[str, Any]:

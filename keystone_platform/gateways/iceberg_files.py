@@ -34,6 +34,10 @@ COMPACTION_MARK = "keystone.compaction"
 """Key in a snapshot's summary that tells a compaction from new data; its value is the hour."""
 
 
+RETENTION_MARK = "keystone.retention"
+"""Key in the summary of a snapshot that dropped hours for their age; its value is the first hour that stays."""
+
+
 @dataclass(frozen=True)
 class HourTotals:
     """What one hour of a table holds now.
@@ -65,7 +69,7 @@ class HourChange:
 
     Attributes:
         rows_added: rows of new data; a compaction adds none.
-        new_data: whether anything but compaction touched the hour.
+        new_data: whether anything but compaction and retention touched the hour.
         late_rows: of those added, how many were committed more than LATE after the hour's end; None when not known.
     """
 
@@ -204,6 +208,13 @@ def is_compaction(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and COMPACTION_MARK in snapshot.summary.additional_properties
 
 
+def _brings_data(snapshot: Snapshot) -> bool:
+    """Whether the snapshot is more than upkeep of rows that were there before."""
+    return not is_compaction(snapshot) and not (
+        snapshot.summary and RETENTION_MARK in snapshot.summary.additional_properties
+    )
+
+
 def _snapshots_after(table: Table, head: Snapshot, snapshot_id: int | None) -> list[Snapshot] | None:
     """Return the snapshots from `head` back to, without, `snapshot_id`; None when it is too far away or unknown."""
     if snapshot_id is None:
@@ -214,7 +225,7 @@ def _snapshots_after(table: Table, head: Snapshot, snapshot_id: int | None) -> l
 
 
 def _changes_of(table: Table, snapshot: Snapshot) -> Iterator[HourChange]:
-    compaction, committed = is_compaction(snapshot), from_millis(snapshot.timestamp_ms)
+    brings_data, committed = _brings_data(snapshot), from_millis(snapshot.timestamp_ms)
     for manifest in snapshot.manifests(table.io):
         if manifest.content is not ManifestContent.DATA or manifest.added_snapshot_id != snapshot.snapshot_id:
             continue
@@ -222,11 +233,11 @@ def _changes_of(table: Table, snapshot: Snapshot) -> Iterator[HourChange]:
             # a manifest that merges older ones carries their files as EXISTING, of older snapshots
             if entry.snapshot_id != snapshot.snapshot_id or entry.status is ManifestEntryStatus.EXISTING:
                 continue
-            added = entry.status is ManifestEntryStatus.ADDED and not compaction
+            added = entry.status is ManifestEntryStatus.ADDED and brings_data
             rows = entry.data_file.record_count if added else 0
             hour = hour_of(entry.data_file)
             late = hour is not None and committed > hour + timedelta(hours=1) + LATE
-            yield HourChange(hour, rows, new_data=not compaction, late_rows=rows if late else 0)
+            yield HourChange(hour, rows, new_data=brings_data, late_rows=rows if late else 0)
 
 
 def _rows(snapshot: Snapshot) -> int:

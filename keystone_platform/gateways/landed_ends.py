@@ -15,14 +15,18 @@ from pyiceberg.table import Table
 from pyiceberg.types import PrimitiveType
 
 from keystone_platform.gateways.iceberg_files import live_entries
-from keystone_platform.plan.recovery import NextOffsets
+from keystone_platform.plan.recovery import NextOffsets, offsets_of_text
+
+ENDS_PROPERTY = "keystone.landed-ends"
+"""Table property: where the topics ended in the table when rows were last dropped for their age, as `positions_text`
+writes it. Without it a partition whose rows are all dropped would be read from its beginning again."""
 
 _TOPIC, _PARTITION, _OFFSET = "_topic", "_partition", "_offset"
 _COLUMNS = (_TOPIC, _PARTITION, _OFFSET)
 
 
 def next_offsets(table: Table, topics: Collection[str]) -> NextOffsets:
-    """Return the offset after the largest `_offset` of each (`_topic`, `_partition`) that has rows.
+    """Return the offset after the largest `_offset` of each (`_topic`, `_partition`) that has, or had, rows.
 
     A router reads each partition in order and commits what it read up to a checkpoint as a whole, so whatever comes
     before the largest offset has been dealt with.
@@ -33,7 +37,8 @@ def next_offsets(table: Table, topics: Collection[str]) -> NextOffsets:
     schema = table.schema()
     files = [_Span.of(entry.data_file, schema) for entry in live_entries(table)]
     files.sort(key=lambda span: span.last_offset, reverse=True)
-    ends: dict[str, dict[int, int]] = {}
+    told = offsets_of_text(table.properties.get(ENDS_PROPERTY, ""))
+    ends = {topic: dict(partitions) for topic, partitions in told.items() if topic in topics}
     for span in files:
         if not span.may_hold_more(topics, ends):
             continue

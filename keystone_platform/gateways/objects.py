@@ -37,6 +37,15 @@ class StoredObject:
     modified: datetime
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A multipart upload that was begun and neither completed nor aborted; its parts are stored and paid for."""
+
+    uri: str
+    id: str
+    started: datetime
+
+
 class ObjectStore(Protocol):
     """An object store, addressed by `s3://bucket/key`.
 
@@ -50,6 +59,10 @@ class ObjectStore(Protocol):
 
     def listed(self, prefix: str) -> tuple[StoredObject, ...]:
         """Return all objects whose URI begins with `prefix`, sorted by it."""
+        ...
+
+    def walk(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the same in the store's order; holds 1,000 at a time."""
         ...
 
     def size(self, uri: str) -> int | None:
@@ -66,6 +79,14 @@ class ObjectStore(Protocol):
 
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object below `prefix`, which has to name at least one folder below the bucket."""
+        ...
+
+    def uploads(self, prefix: str) -> tuple[Upload, ...]:
+        """Return the unfinished multipart uploads of objects whose URI begins with `prefix`, oldest first."""
+        ...
+
+    def abort(self, upload: Upload) -> None:
+        """Abort an upload, which removes its parts; one that has ended meanwhile is no error."""
         ...
 
 
@@ -98,15 +119,14 @@ class S3ObjectStore:
         return tuple(each.uri for each in self.listed(prefix))
 
     def listed(self, prefix: str) -> tuple[StoredObject, ...]:
+        return tuple(sorted(self.walk(prefix), key=lambda each: each.uri))
+
+    def walk(self, prefix: str) -> Iterator[StoredObject]:
         bucket, key = bucket_and_key(prefix)
         with self._translated():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-            found = [
-                StoredObject(f"s3://{bucket}/{item['Key']}", item["Size"], item["LastModified"])
-                for page in pages
-                for item in page.get("Contents", [])
-            ]
-        return tuple(sorted(found, key=lambda each: each.uri))
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+                for item in page.get("Contents", []):
+                    yield StoredObject(f"s3://{bucket}/{item['Key']}", item["Size"], item["LastModified"])
 
     def size(self, uri: str) -> int | None:
         bucket, key = bucket_and_key(uri)
@@ -139,6 +159,25 @@ class S3ObjectStore:
             message = f"{prefix} is a whole bucket"
             raise InvalidSpec(message, mend="Name a folder in it.")
         return self.delete(self.keys(prefix))
+
+    def uploads(self, prefix: str) -> tuple[Upload, ...]:
+        bucket, key = bucket_and_key(prefix)
+        with self._translated():
+            found = [
+                Upload(f"s3://{bucket}/{item['Key']}", item["UploadId"], item["Initiated"])
+                for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key)
+                for item in page.get("Uploads", [])
+            ]
+        return tuple(sorted(found, key=lambda each: each.started))
+
+    def abort(self, upload: Upload) -> None:
+        bucket, key = bucket_and_key(upload.uri)
+        with self._translated():
+            try:
+                self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.id)
+            except ClientError as error:
+                if _status(error) != 404:
+                    raise
 
     def _delete_batch(self, bucket: str, keys: list[str]) -> None:
         answer = self._client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})

@@ -6,7 +6,7 @@ tests/contract/test_flink_contract.py holds FakeFlink and FakeSubmitter to the r
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from keystone_platform.gateways.iceberg_files import Changes, HourTotals
 from keystone_platform.gateways.kafka import MAX_MESSAGE_BYTES, Moment, Offsets
 from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
-from keystone_platform.gateways.objects import StoredObject
+from keystone_platform.gateways.objects import StoredObject, Upload
 from keystone_platform.plan.checkpoint_contents import Contents
 from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, Job, JobState
 from keystone_platform.plan.progress import Committing, JobProgress, Reading
@@ -56,6 +56,15 @@ class FakeObjects:
         return tuple(
             StoredObject(uri, len(self.stored[uri]), self.modified.get(uri, long_ago)) for uri in self.keys(prefix)
         )
+
+    def walk(self, prefix: str) -> Iterator[StoredObject]:
+        yield from self.listed(prefix)
+
+    def uploads(self, prefix: str) -> tuple[Upload, ...]:
+        return ()
+
+    def abort(self, upload: Upload) -> None:
+        raise AssertionError(upload)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(uri for uri in self.stored if uri.startswith(prefix)))
