@@ -13,6 +13,9 @@ from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
+from assets.upkeep.asset import upkeep_asset, upkeep_schedules
+from assets.upkeep.declared import retention_of
+from keystone_platform.plan.declared_tables import declared_tables
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import last_good_folder, streams_folder
 from keystone_platform.spec.last_good import load_or_remember
@@ -26,7 +29,13 @@ def defs() -> dg.Definitions:
     routes, dying = warehouse_routes(fleet, planned), dead_letter_streams(fleet, planned)
     sensors = [landing_sensor(routes), compaction_sensor(routes)] if routes else []
     return dg.Definitions(
-        assets=[*map(landed_asset, routes), *compacted_assets(routes), *([dead_letter_assets(dying)] if dying else [])],
+        assets=[
+            *map(landed_asset, routes),
+            *compacted_assets(routes),
+            *([dead_letter_assets(dying)] if dying else []),
+            upkeep_asset(retention_of(declared_tables(planned).values())),
+        ],
+        schedules=upkeep_schedules(),
         sensors=[*sensors, *([dead_letter_sensor(dying)] if dying else [])],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"warehouse": WarehouseResource()},

@@ -13,6 +13,12 @@ COMPACTION_POOL = "compaction"
 DEAD_LETTER_POOL = "dead_letters"
 """Pool of the runs that land dead letters."""
 
+UPKEEP_POOL = "upkeep"
+"""Pool of the runs that keep tables tidy: one after the other, beside compactions."""
+
+UPKEEP = AssetKey("upkeep")
+"""The asset of the upkeep of all tables."""
+
 DEAD_LETTERS_TAG = "keystone/dead_letters"
 """Tag of a run that lands dead letters: the stream."""
 
@@ -68,6 +74,19 @@ STRANGERS = "keystone/strangers"
 """Records of the topic that no router wrote."""
 REACHED = "keystone/reached"
 """Sum over the topic's partitions of the offsets that are landed."""
+
+
+# Metadata of a run of upkeep.
+TABLES = "keystone/tables"
+FAILED_TABLES = "keystone/failed_tables"
+BYTES_FREED = "keystone/bytes_freed"
+DRY_RUN = "keystone/dry_run"
+"""Nothing was touched: the numbers are what would go."""
+
+
+def removed_key(thing: str) -> str:
+    """Return the key of how many of these upkeep removed, such as `keystone/removed_snapshots`."""
+    return f"keystone/removed_{thing.replace(' ', '_')}"
 
 
 def dead_letters_key(stream: str) -> AssetKey:

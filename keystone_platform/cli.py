@@ -8,7 +8,17 @@ import sys
 import typer
 from rich.console import Console
 
-from keystone_platform.commands import checkpoints, dead_letters, demo, preview, query, s3_requests, stack, streams
+from keystone_platform.commands import (
+    checkpoints,
+    dead_letters,
+    demo,
+    preview,
+    query,
+    s3_requests,
+    stack,
+    streams,
+    upkeep,
+)
 from keystone_platform.errors import KeystoneError, single_errors
 
 EXIT_ERROR = 1
@@ -21,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (stack, streams, checkpoints, preview, query, dead_letters, s3_requests, demo):
+for group in (stack, streams, checkpoints, preview, query, upkeep, dead_letters, s3_requests, demo):
     group.register(app)
 
 

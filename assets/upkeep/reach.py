@@ -12,11 +12,12 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from pyiceberg.avro.file import AvroFile
+from pyiceberg.avro.reader import Reader
 from pyiceberg.avro.resolver import ReadSchemaResolver, SchemaPartnerAccessor
 from pyiceberg.io import FileIO
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.schema import Schema, visit_with_partner
-from pyiceberg.typedef import Record
+from pyiceberg.typedef import Record, StructProtocol
 from pyiceberg.types import IcebergType, IntegerType, LongType, NestedField, StringType, StructType
 
 READERS = 8
@@ -46,7 +47,7 @@ _MANIFEST = Schema(
     ),
 )
 
-_RECORDS = {-1: Record, 2: Record}
+_RECORDS: dict[int, Callable[..., StructProtocol]] = {-1: Record, 2: Record}
 """What the file's structs are read into, by field id; -1 is the outermost."""
 
 T = TypeVar("T")
@@ -96,10 +97,16 @@ class _Skipping(SchemaPartnerAccessor):
         return super().map_value_partner(partner_map) if partner_map else None
 
 
+def _reader(has: Schema, wanted: Schema) -> Reader:
+    resolver: Any = ReadSchemaResolver(_RECORDS)  # pyiceberg's own type of visitors is narrower than what it calls
+    reader: Reader = visit_with_partner(has, wanted, resolver, _Skipping())
+    return reader
+
+
 def _records(io: FileIO, path: str, schema: Schema, *, may_be_gone: bool) -> Iterator[Any]:
     try:
         with AvroFile[Record](io.new_input(path)) as file:
-            file.reader = visit_with_partner(file.schema, schema, ReadSchemaResolver(_RECORDS), _Skipping())
+            file.reader = _reader(file.schema, schema)
             yield from file
     except FileNotFoundError:
         if not may_be_gone:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal, get_args
+
+from keystone_platform.errors import KeystoneError
 
 Task = Literal["retention", "snapshots", "orphans", "uploads"]
 """What can be asked for; done in this order."""
@@ -46,19 +48,25 @@ class TableReport:
     Attributes:
         removed: only what there was any of.
         notes: what people should know: what was left alone, and why.
-        error: why the upkeep of the table ended early; empty when it did not.
+        error: why the upkeep of the table ended early.
         dry_run: nothing was touched.
     """
 
     table: str
     removed: tuple[Removal, ...] = ()
     notes: tuple[str, ...] = ()
-    error: str = ""
+    error: KeystoneError | None = None
     dry_run: bool = False
 
     def count(self, thing: Thing) -> int:
         """Return how many of these went."""
         return sum(each.count for each in self.removed if each.thing == thing)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the report as JSON values; times in ISO 8601."""
+        things = [{**asdict(each), "oldest": each.oldest.isoformat() if each.oldest else None} for each in self.removed]
+        told = self.error.as_json() if self.error else None
+        return {"table": self.table, "dry_run": self.dry_run, "removed": things, "notes": self.notes, "error": told}
 
     @property
     def freed(self) -> int:

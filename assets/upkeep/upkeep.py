@@ -67,7 +67,7 @@ class Upkeep:
             with self.lake.translated():
                 work.run(shared)
         except KeystoneError as error:
-            work.error = str(error)
+            work.error = error
         return TableReport(name, merged(work.removed), tuple(work.notes), work.error, order.dry_run)
 
     def _shared(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
@@ -88,7 +88,7 @@ class _Work:
     order: Order
     removed: list[Removal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    error: str = ""
+    error: KeystoneError | None = None
 
     def run(self, shared: Collection[str]) -> None:
         table = self.by.lake.load(self.name)
