@@ -66,10 +66,9 @@ def upkeep_asset(retention: Mapping[str, Retention], clock: Clock | None = None)
     def upkeep(
         context: dg.AssetExecutionContext, config: UpkeepConfig, warehouse: WarehouseResource
     ) -> dg.MaterializeResult[Any]:
-        lake = warehouse.lake()
-        work = Upkeep(lake, warehouse.objects(), by, retention)
+        work = Upkeep(warehouse.lake(), warehouse.objects(), by, retention)
         reports = []
-        for report in work.tables(lake.tables(), config.order()):
+        for report in work.tables(config.order()):
             reports.append(report)
             for note in report.notes:
                 context.log.info(f"{report.table}: {note}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 DATA_PATH = "write.data.path"
 METADATA_PATH = "write.metadata.path"
@@ -35,14 +36,6 @@ class Places:
 
     folders: tuple[str, ...]
 
-    def overlap(self, other: Places) -> bool:
-        """Whether a file could belong to either."""
-        return any(
-            key_of(mine).startswith(key_of(theirs)) or key_of(theirs).startswith(key_of(mine))
-            for mine in self.folders
-            for theirs in other.folders
-        )
-
 
 def places(location: str, properties: Mapping[str, str]) -> Places:
     """Return where a table with this location and these properties keeps its files."""
@@ -53,7 +46,15 @@ def places(location: str, properties: Mapping[str, str]) -> Places:
     return Places(tuple(found))
 
 
-def neighbours(table: str, known: Mapping[str, Places]) -> tuple[str, ...]:
-    """Return the other tables in whose folders files of this one may be, or the other way round."""
-    mine = known[table]
-    return tuple(name for name, theirs in known.items() if name != table and mine.overlap(theirs))
+def neighbours(known: Mapping[str, Places]) -> Mapping[str, tuple[str, ...]]:
+    """Return, of each table that there are any of, the others in whose folders its files may be, or theirs in its."""
+    order = sorted((key_of(place), name) for name, where in known.items() for place in where.folders)
+    found: dict[str, set[str]] = {}
+    for number, (place, name) in enumerate(order):
+        for inner, other in islice(order, number + 1, None):
+            if not inner.startswith(place):  # whatever begins with a folder follows it at once
+                break
+            if other != name:
+                found.setdefault(name, set()).add(other)
+                found.setdefault(other, set()).add(name)
+    return {name: tuple(sorted(others)) for name, others in found.items()}

@@ -19,8 +19,10 @@ from assets.upkeep.retention import drop_hours
 from assets.upkeep.uploads import find_uploads, removals
 from keystone_platform.errors import InvalidSpec, KeystoneError
 from keystone_platform.gateways.clock import Clock
+from keystone_platform.gateways.iceberg_schema import is_hourly
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import ObjectStore
+from keystone_platform.spec.models import DEAD_LETTER_NAMESPACE
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,30 @@ class Upkeep:
     clock: Clock
     retention: Mapping[str, Retention]
 
-    def tables(self, names: Sequence[str], order: Order) -> Iterator[TableReport]:
+    def tables(self, order: Order, names: Sequence[str] = ()) -> Iterator[TableReport]:
         """Yield the report of each table once it is done. One that fails keeps no other from it.
+
+        Args:
+            order: what to do.
+            names: the tables; without any, all of the catalog that are Keystone's.
 
         Raises:
             KeystoneError: the catalog or the store do not answer before the first table.
         """
-        shared = self._shared(names) if order.wants("orphans") else {}
-        for name in names:
-            yield self.table(name, order, shared.get(name, ()))
+        shared = self._shared() if order.wants("orphans") else {}
+        for name in names or self.lake.tables():
+            yield self.table(name, order, shared.get(name, ()), only_ours=not names)
 
-    def table(self, name: str, order: Order, shared: Collection[str] = ()) -> TableReport:
+    def table(self, name: str, order: Order, shared: Collection[str] = (), *, only_ours: bool = False) -> TableReport:
         """Do what is ordered with one table; harmless to repeat, and to interrupt at any moment.
 
         Args:
             name: `namespace.table`.
             order: what to do.
             shared: tables whose folders are this one's too: then orphans can't be told from their files.
+            only_ours: leave a table alone that is not Keystone's.
         """
-        work = _Work(self, name, order)
+        work = _Work(self, name, order, only_ours)
         try:
             with self.lake.translated():
                 work.run(shared)
@@ -70,13 +77,18 @@ class Upkeep:
             work.error = error
         return TableReport(name, merged(work.removed), tuple(work.notes), work.error, order.dry_run)
 
-    def _shared(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    def _shared(self) -> Mapping[str, tuple[str, ...]]:
         known: dict[str, Places] = {}
         for name in self.lake.tables():
             with suppress(InvalidSpec):  # dropped meanwhile
                 table = self.lake.load(name)
                 known[name] = places(table.location(), table.properties)
-        return {name: neighbours(name, known) for name in names if name in known}
+        return neighbours(known)
+
+
+def is_ours(table: Table) -> bool:
+    """Whether Keystone made the table: landed hours, or dead letters."""
+    return is_hourly(table.spec(), table.schema()) or table.name()[0] == DEAD_LETTER_NAMESPACE
 
 
 @dataclass
@@ -86,12 +98,16 @@ class _Work:
     by: Upkeep
     name: str
     order: Order
+    only_ours: bool
     removed: list[Removal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     error: KeystoneError | None = None
 
     def run(self, shared: Collection[str]) -> None:
         table = self.by.lake.load(self.name)
+        if self.only_ours and not is_ours(table):
+            self.notes.append("left alone: it is not Keystone's; name it to have it kept up")
+            return
         if self.order.wants("retention") and (retention := self.by.retention.get(self.name)):
             self._drop(table, retention)
         deleting = [task for task in self.order.tasks if task != "retention"]

@@ -42,7 +42,9 @@ def register(app: typer.Typer) -> None:
 
 
 def upkeep(
-    tables: Annotated[list[str] | None, typer.Argument(metavar="[TABLE]…", help="Default: all of the catalog.")] = None,
+    tables: Annotated[
+        list[str] | None, typer.Argument(metavar="[TABLE]…", help="Default: all that are Keystone's.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go; touch nothing.")] = False,
     only: Annotated[list[TaskName] | None, typer.Option("--only", help="Only this task; may be repeated.")] = None,
     older_than: Annotated[
@@ -76,14 +78,14 @@ def upkeep(
     asked = order(chosen, age, dry_run=dry_run, below_floor=below_floor)
     streams = streams_folder(os.environ)
     declared = load_declared_tables(streams) if streams.is_dir() else {}
-    lake = IcebergLake(settings)
-    names = tables or list(lake.tables())
-    work = Upkeep(lake, S3ObjectStore(s3_client(settings.s3)), SystemClock(), retention_of(declared.values()))
+    work = Upkeep(
+        IcebergLake(settings), S3ObjectStore(s3_client(settings.s3)), SystemClock(), retention_of(declared.values())
+    )
     reports = []
-    for number, report in enumerate(work.tables(names, asked), 1):
+    for number, report in enumerate(work.tables(asked, tables or ()), 1):
         reports.append(report)
         if sys.stderr.isatty():
-            typer.echo(f"{number} of {len(names)}: {report.table}", err=True)
+            typer.echo(f"{number}: {report.table} done", err=True)
     if as_json:
         typer.echo(json.dumps([report.as_json() for report in reports], indent=1))
     else:
