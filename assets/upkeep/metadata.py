@@ -9,7 +9,7 @@ from pyiceberg.table.refs import SnapshotRef, SnapshotRefType
 
 from assets.upkeep.history import Keeping, PastSnapshot, Ref
 from keystone_platform.gateways.iceberg_files import from_millis
-from keystone_platform.gateways.lake import FLINK_JOB_ID
+from keystone_platform.gateways.iceberg_snapshots import FLINK_JOB_ID
 
 MAX_AGE = "history.expire.max-snapshot-age-ms"
 MIN_SNAPSHOTS = "history.expire.min-snapshots-to-keep"
