@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keystone_platform.plan.backfill import Backfill
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission
 from keystone_platform.spec.models import CHECKPOINT_TIMEOUT_S
@@ -31,7 +32,7 @@ def job_options(submission: Submission) -> dict[str, str]:
     return {
         **planner_options(submission.plan),
         **_checkpoints(submission),
-        **_restarts(),
+        **(_restarts() if submission.backfill is None else _backfill(submission.backfill)),
         **_identity(submission),
     }
 
@@ -66,6 +67,17 @@ def _restarts() -> dict[str, str]:
         "restart-strategy.exponential-delay.backoff-multiplier": "2.0",
         "restart-strategy.exponential-delay.jitter-factor": "0.1",
         "restart-strategy.exponential-delay.reset-backoff-threshold": "5 min",
+    }
+
+
+def _backfill(backfill: Backfill) -> dict[str, str]:
+    """Return what differs where the job ends: somebody waits for it, so it does not try for ever."""
+    return {
+        # not the route's: a job that is named like a route is taken for a copy of it
+        "pipeline.name": backfill.branch,
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "3",
+        "restart-strategy.fixed-delay.delay": "2 s",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from flink_jobs import documents, sql, tables
 from flink_jobs.catalog import catalog_name, catalog_options
@@ -11,6 +12,7 @@ from flink_jobs.job_options import job_options, planner_options
 from flink_jobs.sinks.search import SearchConnection
 from keystone_platform import envelope
 from keystone_platform.errors import Terminal
+from keystone_platform.plan.backfill import Backfill, Scope
 from keystone_platform.plan.router_plan import (
     METADATA_COLUMNS,
     RAW_COLUMN,
@@ -18,6 +20,7 @@ from keystone_platform.plan.router_plan import (
     OutputColumn,
     RouterPlan,
     SearchTarget,
+    WarehouseTarget,
 )
 from keystone_platform.plan.submission import Connection, Submission
 
@@ -80,6 +83,8 @@ def router_program(submission: Submission, connection: Connection) -> Program:
         Terminal: the catalog is of a kind that routers can't write to; there is no search cluster.
     """
     plan = submission.plan
+    if submission.backfill:
+        return _backfill_program(submission, submission.backfill, connection)
     source = tables.source_table(plan, connection, submission.start_at)
     reads = (source, tables.dead_letter_table(plan, connection))
     if isinstance(plan.target, KafkaTarget):
@@ -90,13 +95,46 @@ def router_program(submission: Submission, connection: Connection) -> Program:
         options = {**job_options(submission), **python_options(connection)}
         view, insert = _search_statements(plan, plan.target)
         return Program(options, (*reads, view), (insert,), _search(connection))
-    catalog = catalog_name(connection)
-    create = f"CREATE CATALOG {sql.identifier(catalog)} WITH (\n{sql.options(catalog_options(connection))}\n)"
-    # the hint makes the ids of the sink's inner operators stable
-    hint = f" /*+ OPTIONS({sql.text('uid-suffix')} = {sql.text(plan.route)}) */"
-    table = sql.identifier(catalog, *plan.target.table.split(".")) + hint
+    table = _warehouse_table(plan.target, connection, {"uid-suffix": plan.route})
     inserts = (_insert(table, _warehouse_columns(plan), _kept(plan)), _dead_letter_insert(plan))
-    return Program(job_options(submission), (create, *reads), inserts)
+    return Program(job_options(submission), (_catalog(connection), *reads), inserts)
+
+
+def _backfill_program(submission: Submission, backfill: Backfill, connection: Connection) -> Program:
+    """Return the program that replays a part of a route into a branch of its table.
+
+    The dead letters of that part were written when the router read it: a second time would count them twice.
+    """
+    plan = submission.plan
+    if not isinstance(plan.target, WarehouseTarget):
+        message = f"{plan.route} has no table to backfill"
+        raise Terminal(message, mend="Only warehouse routes can be backfilled.")
+    source = tables.source_table(plan, connection, scope=backfill.scope)
+    table = _warehouse_table(plan.target, connection, {"uid-suffix": backfill.branch, "branch": backfill.branch})
+    insert = _insert(table, _warehouse_columns(plan), _kept(plan) + _in_times(backfill.scope))
+    return Program(job_options(submission), (_catalog(connection), source), (insert,))
+
+
+def _in_times(scope: Scope) -> str:
+    """Return the condition, to be added to others, of an event in the scope's times."""
+    time = sql.identifier(tables.TIME)
+    ranges = [f"({time} >= {_instant(each.start)} AND {time} < {_instant(each.end)})" for each in scope.times]
+    return f"\n  AND ({' OR '.join(ranges)})" if ranges else ""
+
+
+def _instant(time: datetime) -> str:
+    return f"TO_TIMESTAMP_LTZ({int(time.timestamp() * 1000)}, 3)"
+
+
+def _catalog(connection: Connection) -> str:
+    name = sql.identifier(catalog_name(connection))
+    return f"CREATE CATALOG {name} WITH (\n{sql.options(catalog_options(connection))}\n)"
+
+
+def _warehouse_table(target: WarehouseTarget, connection: Connection, options: dict[str, str]) -> str:
+    """Return the table with options of the sink; `uid-suffix` makes the ids of its inner operators stable."""
+    hint = ", ".join(f"{sql.text(key)} = {sql.text(value)}" for key, value in options.items())
+    return f"{sql.identifier(catalog_name(connection), *target.table.split('.'))} /*+ OPTIONS({hint}) */"
 
 
 def check_program(plan: RouterPlan) -> Program:

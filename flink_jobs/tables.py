@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flink_jobs import sql
 from keystone_platform.envelope import MAX_EVENT_BYTES, MAX_HEADERS_BYTES
+from keystone_platform.plan.backfill import Scope
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 from keystone_platform.plan.submission import Connection
 
@@ -33,8 +34,10 @@ LARGEST_RECORD = 16 * MEGABYTE
 """Bytes of a produce request: an event of 10 MB, its headers and the dead letter's own."""
 
 
-def source_table(plan: RouterPlan, connection: Connection, start_at: str | None = None) -> str:
-    """Return the DDL of the topic, with no other columns than the route needs.
+def source_table(
+    plan: RouterPlan, connection: Connection, start_at: str | None = None, scope: Scope | None = None
+) -> str:
+    """Return the DDL of the topic, with no other columns than the route needs; of the scope's offsets only, if given.
 
     A plan that decodes nothing has no column of the payload; the table is else the same, so that the job's operators
     and their ids are the same for every plan and a savepoint of one restores into another.
@@ -68,8 +71,18 @@ def source_table(plan: RouterPlan, connection: Connection, start_at: str | None 
         "value.format": "keystone-json",
         **_null_on_type_error(plan),
         **({} if start_at is None else {"scan.startup.offsets": start_at}),
+        **({} if scope is None else _bounded(plan, scope)),
     }
     return sql.create_table(SOURCE, columns, options)
+
+
+def _bounded(plan: RouterPlan, scope: Scope) -> dict[str, str]:
+    return {
+        # the live router's group tells people how far that one is
+        "properties.group.id": f"keystone.backfill.{plan.route}",
+        "scan.startup.offsets": scope.begins,
+        "scan.bounded.offsets": scope.ends,
+    }
 
 
 def _envelope() -> list[str]:

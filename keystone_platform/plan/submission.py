@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from keystone_platform.plan.backfill import Backfill
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.secret import REFERENCE
 from keystone_platform.settings import REFERENCED_SECRETS, SearchSettings, Settings
@@ -32,6 +33,7 @@ class Submission(BaseModel):
             means the earliest offsets.
         checkpoint_directory: S3 URI; Flink makes a folder named by the job id in it.
         savepoint_directory: S3 URI below which a stop puts its savepoint; some clusters have to know it from the start.
+        backfill: set when the job is no router but replays a part of the route into a branch of its table, and ends.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,7 @@ class Submission(BaseModel):
     checkpoint_directory: str
     savepoint_directory: str
     start_at: str | None = None
+    backfill: Backfill | None = None
 
 
 class SubmitOutcome(BaseModel):

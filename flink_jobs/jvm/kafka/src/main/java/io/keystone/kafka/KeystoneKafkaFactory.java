@@ -9,6 +9,7 @@ import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.table.connector.format.DecodingFormat;
 import org.apache.flink.table.connector.source.DynamicTableSource;
 import org.apache.flink.table.data.RowData;
@@ -70,6 +71,14 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
                     .defaultValue(false)
                     .withDescription("Whether the job ends where the topics end when it starts.");
 
+    private static final ConfigOption<List<String>> BOUNDED_OFFSETS =
+            ConfigOptions.key("scan.bounded.offsets")
+                    .stringType()
+                    .asList()
+                    .defaultValues()
+                    .withDescription("Where the job ends, as topic:partition:offset, separated by ';'; nothing is read of what"
+                            + " is not named. Empty: see scan.bounded.");
+
     @Override
     public String factoryIdentifier() {
         return IDENTIFIER;
@@ -82,7 +91,7 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        return Set.of(CARRY, MAX_EVENT, MAX_HEADERS, STARTUP, DISCOVERY, BOUNDED);
+        return Set.of(CARRY, MAX_EVENT, MAX_HEADERS, STARTUP, DISCOVERY, BOUNDED, BOUNDED_OFFSETS);
     }
 
     @Override
@@ -104,7 +113,15 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
                         options.get(CARRY),
                         new RecordLimits(options.get(MAX_EVENT), options.get(MAX_HEADERS)),
                         StartPositions.parse(options.get(STARTUP)),
-                        options.get(BOUNDED)));
+                        stop(options)));
+    }
+
+    private static OffsetsInitializer stop(ReadableConfig options) {
+        List<String> named = options.get(BOUNDED_OFFSETS);
+        if (!named.isEmpty()) {
+            return StartPositions.parse(named);
+        }
+        return options.get(BOUNDED) ? OffsetsInitializer.latest() : null;
     }
 
     private static Properties properties(Map<String, String> options) {

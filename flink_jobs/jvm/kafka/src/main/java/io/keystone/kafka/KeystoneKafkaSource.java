@@ -36,7 +36,7 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
      * What is read.
      *
      * @param start where a job without state begins.
-     * @param bounded whether reading ends where the topics end at the start.
+     * @param stop where reading ends; null: it goes on.
      */
     record Scan(
             List<String> topics,
@@ -44,7 +44,12 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
             Carry carry,
             RecordLimits limits,
             StartPositions start,
-            boolean bounded) {}
+            OffsetsInitializer stop) {
+
+        boolean bounded() {
+            return stop != null;
+        }
+    }
 
     private final DataType columns;
     private final DecodingFormat<DeserializationSchema<RowData>> format;
@@ -107,7 +112,7 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
                 .setProperties(scan.properties())
                 .setStartingOffsets(scan.start())
                 .setDeserializer(records);
-        return scan.bounded() ? builder.setBounded(OffsetsInitializer.latest()).build() : builder.build();
+        return scan.bounded() ? builder.setBounded(scan.stop()).build() : builder.build();
     }
 
     @Override

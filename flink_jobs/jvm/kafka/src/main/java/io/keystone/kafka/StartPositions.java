@@ -10,7 +10,8 @@ import org.apache.flink.kafka.shaded.org.apache.kafka.common.TopicPartition;
 import org.apache.flink.table.api.ValidationException;
 
 /**
- * Where a job begins that has no state: the named positions, and elsewhere the beginning. Unlike Flink's own initializer of
+ * Where a job begins that has no state: the named positions, and elsewhere the beginning. Where a job ends, too: of what is
+ * not named nothing is read then. Unlike Flink's own initializer of
  * given offsets it never asks for the positions that the group has committed: these are ahead of what a table holds.
  */
 record StartPositions(Map<TopicPartition, Long> named) implements OffsetsInitializer {
@@ -25,7 +26,7 @@ record StartPositions(Map<TopicPartition, Long> named) implements OffsetsInitial
             try {
                 named.put(new TopicPartition(parts[0], Integer.parseInt(parts[1])), Long.parseLong(parts[2]));
             } catch (NumberFormatException | ArrayIndexOutOfBoundsException malformed) {
-                throw new ValidationException("'scan.startup.offsets' has '" + position + "', not topic:partition:offset.");
+                throw new ValidationException("among the offsets of a scan is '" + position + "', not topic:partition:offset.");
             }
         }
         return new StartPositions(Map.copyOf(named));
