@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import DataFile
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
 
-from keystone_platform.gateways.iceberg_files import hour_of, live_entries
+from keystone_platform.gateways.iceberg_files import data_manifests, hour_of, live_entries
 from keystone_platform.plan.backfill import Scope, Span, TimeRange, hours_of
 
 TOPIC, PARTITION, OFFSET, TIME = "_topic", "_partition", "_offset", "_time"
@@ -39,30 +39,35 @@ class Share:
 
 
 class Survey:
-    """Finds the scope's rows in a table, again and again; each file is read once, since files never change."""
+    """Finds the scope's rows in a table, again and again; what never changes, manifests and files, is read once."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._known: dict[str, int] = {}
+        self._files: dict[str, tuple[DataFile, ...]] = {}
+        self._rows: dict[str, int] = {}
 
     def shares(self, table: Table) -> tuple[Share, ...]:
         """Return the files of the table, as it is loaded, that hold rows of the scope.
 
-        Blocks for the manifests, and for four columns of each file that was not read before and may hold such rows.
+        Blocks for the manifests that were not read before, and for four columns of each new file that may hold rows.
         """
-        schema = table.schema()
         found = []
-        for entry in live_entries(table, hours_of(self._scope) or None):
-            file = entry.data_file
-            if not self._may_hold(file, schema):
-                continue
-            if file.file_path not in self._known:
-                self._known[file.file_path] = sum(
-                    pc.sum(in_scope(batch, self._scope)).as_py() or 0 for batch in identities(table, file)
-                )
-            if self._known[file.file_path]:
-                found.append(Share(file, self._known[file.file_path]))
+        for manifest in data_manifests(table, hours_of(self._scope) or None):
+            for file in self._candidates(table, manifest):
+                if file.file_path not in self._rows:
+                    masks = (in_scope(batch, self._scope) for batch in identities(table, file))
+                    self._rows[file.file_path] = sum(pc.sum(mask).as_py() or 0 for mask in masks)
+                if rows := self._rows[file.file_path]:
+                    found.append(Share(file, rows))
         return tuple(found)
+
+    def _candidates(self, table: Table, manifest: ManifestFile) -> tuple[DataFile, ...]:
+        if manifest.manifest_path not in self._files:
+            entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+            self._files[manifest.manifest_path] = tuple(
+                entry.data_file for entry in entries if self._may_hold(entry.data_file, table.schema())
+            )
+        return self._files[manifest.manifest_path]
 
     def _may_hold(self, file: DataFile, schema: Schema) -> bool:
         if not self._scope.touches_hour(hour_of(file)):

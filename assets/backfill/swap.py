@@ -28,9 +28,10 @@ from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.iceberg_files import EPOCH, hour_of
 from keystone_platform.plan.backfill import Backfill
 
-ATTEMPTS = 30
-WAIT_S = 0.2
-"""Between attempts that lost against another writer's commit."""
+ATTEMPTS = 100
+WAIT_S = 0.05
+"""Between attempts that lost against another writer's commit. A router commits every few seconds and nobody waits for
+anybody: the next attempt begins right after a commit, when there is most time."""
 
 MARK = "keystone.backfill"
 """Key in a snapshot's summary that names the backfill whose swap it is."""

@@ -118,15 +118,21 @@ def live_entries(table: Table, hours: Collection[datetime | None] | None = None)
 
     Blocks for one request for the manifest list and one for each manifest that may hold such files.
     """
-    head = table.current_snapshot()
-    if head is None:
-        return
-    for manifest in head.manifests(table.io):
-        if manifest.content is not ManifestContent.DATA or not _may_hold(manifest, hours):
-            continue
+    for manifest in data_manifests(table, hours):
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             if hours is None or hour_of(entry.data_file) in hours:
                 yield entry
+
+
+def data_manifests(table: Table, hours: Collection[datetime | None] | None = None) -> Iterator[ManifestFile]:
+    """Yield the current snapshot's manifests that may list data files of these hours, or of any.
+
+    Blocks for one request.
+    """
+    head = table.current_snapshot()
+    for manifest in head.manifests(table.io) if head else ():
+        if manifest.content is ManifestContent.DATA and _may_hold(manifest, hours):
+            yield manifest
 
 
 def totals_by_hour(
