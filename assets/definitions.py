@@ -6,6 +6,7 @@ import os
 
 import dagster as dg
 
+from assets.backfill.asset import backfill_assets
 from assets.compacted import compacted_assets
 from assets.dead_letters.asset import dead_letter_assets, dead_letter_streams
 from assets.dead_letters.due import dead_letter_sensor
@@ -32,6 +33,7 @@ def defs() -> dg.Definitions:
         assets=[
             *map(landed_asset, routes),
             *compacted_assets(routes),
+            *backfill_assets(routes),
             *([dead_letter_assets(dying)] if dying else []),
             upkeep_asset(retention_of(declared_tables(planned).values())),
         ],

@@ -10,6 +10,9 @@ DEFAULT_ROUTE = "warehouse"
 COMPACTION_POOL = "compaction"
 """Pool of the runs that compact, since each takes a core and a gigabyte."""
 
+BACKFILL_POOL = "backfill"
+"""Pool of the runs that backfill, since each takes slots of the Flink cluster from routers."""
+
 DEAD_LETTER_POOL = "dead_letters"
 """Pool of the runs that land dead letters."""
 
@@ -61,6 +64,16 @@ BYTES_BEFORE = "keystone/bytes_before"
 BYTES_AFTER = "keystone/bytes_after"
 DUPLICATES = "keystone/duplicates"
 
+# Metadata of a backfill.
+BACKFILL = "keystone/backfill"
+"""Name of its branch."""
+ROWS_REMOVED = "keystone/rows_removed"
+ROWS_BROUGHT = "keystone/rows_brought"
+"""Rows that a backfill took out of the table, and that it put there instead."""
+OFFSETS_READ = "keystone/offsets_read"
+OFFSETS_LEFT = "keystone/offsets_left"
+"""Offsets that were asked for and are not part of it: deleted in Kafka, or not yet committed by the router."""
+
 PARTITION_ROWS = "dagster/partition_row_count"
 """Dagster's own key for what the UI shows as the partition's rows."""
 
@@ -102,6 +115,11 @@ def landed_key(stream: str, route: str) -> AssetKey:
 def compacted_key(stream: str, route: str) -> AssetKey:
     """Return the asset of the route's compacted hours."""
     return _key("compacted", stream, route)
+
+
+def backfilled_key(stream: str, route: str) -> AssetKey:
+    """Return the asset of the route's hours that were run again."""
+    return _key("backfilled", stream, route)
 
 
 def _key(kind: str, stream: str, route: str) -> AssetKey:
