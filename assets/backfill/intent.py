@@ -15,7 +15,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from keystone_platform.errors import Terminal, Transient
-from keystone_platform.gateways.lake import FLINK_JOB_ID
+from keystone_platform.gateways.iceberg_snapshots import FLINK_JOB_ID
 from keystone_platform.plan.backfill import BRANCH_PREFIX, PROPERTY_PREFIX, Backfill, Scope
 
 ATTEMPTS = 20
