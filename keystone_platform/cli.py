@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from keystone_platform.commands import (
+    audit,
     backfill,
     checkpoints,
     dead_letters,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (stack, streams, checkpoints, preview, query, backfill, upkeep, dead_letters, s3_requests, demo):
+for group in (stack, streams, checkpoints, preview, query, audit, backfill, upkeep, dead_letters, s3_requests, demo):
     group.register(app)
 
 

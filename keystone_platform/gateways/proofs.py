@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -61,9 +62,12 @@ class SqlProofs:
 
     Args:
         url: of the database, as SQLAlchemy takes it.
+        create: whether a SQLite file that is not there is made; a ledger must not come about by a proof.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        file = sa.make_url(url).database if url.startswith("sqlite") else None
+        self._missing = Path(file) if file and not create else None
         options = {"timeout": _LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
         self._engine = sa.create_engine(url, connect_args=options, pool_pre_ping=True)
         self._is_ready = False
@@ -117,17 +121,30 @@ class SqlProofs:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
+        if not self._is_ready:
+            self._make_ready()
         try:
-            if not self._is_ready:
-                _METADATA.create_all(self._engine)
-                self._is_ready = True
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            message = (
-                f"the database of proofs at {self._engine.url.render_as_string(hide_password=True)} does not answer"
-            )
-            raise Transient(message, mend="It is the ledger's: check that it runs and is writable.") from error
+            raise self._silent() from error
+
+    def _make_ready(self) -> None:
+        if self._missing and not self._missing.is_file():
+            message = f"the ledger is gone: there is no file {self._missing}"
+            raise Transient(message, mend="Proofs are kept in it. Put it back, or `keystone up` makes a new one.")
+        with suppress(OperationalError):  # another process made the table in the same moment
+            _METADATA.create_all(self._engine)
+        try:
+            _METADATA.create_all(self._engine)
+        except OperationalError as error:
+            raise self._silent() from error
+        self._is_ready = True
+
+    def _silent(self) -> Transient:
+        where = self._engine.url.render_as_string(hide_password=True)
+        message = f"the database of proofs at {where} does not answer"
+        return Transient(message, mend="It is the ledger's: check that it runs and is writable.")
 
 
 def _newest(table: str, *columns: sa.Column[Any]) -> sa.Select[Any]:

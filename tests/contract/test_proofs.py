@@ -51,3 +51,10 @@ def test_years_of_hours_are_one_query(proofs: SqlProofs) -> None:
 def test_a_database_that_is_gone_is_transient() -> None:
     with pytest.raises(Transient, match="does not answer"):
         SqlProofs("sqlite:////nowhere/ledger.db").verdicts(TABLE)
+
+
+def test_a_ledger_that_was_moved_away_does_not_come_back_empty_by_a_proof(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    with pytest.raises(Transient, match="the ledger is gone"):
+        SqlProofs(f"sqlite:///{file}", create=False).record(proof())
+    assert not file.exists()
