@@ -5,6 +5,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from logging import Logger
 from typing import Any
 
 import dagster as dg
@@ -14,10 +15,14 @@ from assets.checks import check_specs, count_duplicates, duplicates_result, miss
 from assets.compaction.compact import compact_hour
 from assets.events import compaction_metadata
 from assets.failures import fail_if_any
+from assets.proof.checks import proof_check_specs, proof_results, unproven_result
+from assets.proof.prover import Prover, proofs_of
+from assets.proof.watermark import Watermark
 from assets.resource import WarehouseResource
 from assets.routes import WarehouseRoute, partition_hour
 from keystone_platform.defs.references import code_reference
 from keystone_platform.errors import KeystoneError
+from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.iceberg_files import HourTotals, live_entries, totals_by_hour
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
@@ -42,7 +47,7 @@ def _assets(partitions: dg.HourlyPartitionsDefinition, routes: Sequence[Warehous
     @dg.multi_asset(
         name=f"compacted_since_{partitions.start:%Y_%m_%d_%H}",
         specs=[_spec(route) for route in routes],
-        check_specs=[check for key in by_key for check in check_specs(key)],
+        check_specs=[check for key in by_key for check in (*check_specs(key), *proof_check_specs(key))],
         partitions_def=partitions,
         can_subset=True,
         pool=keys.COMPACTION_POOL,
@@ -55,7 +60,7 @@ def _assets(partitions: dg.HourlyPartitionsDefinition, routes: Sequence[Warehous
         failed: list[KeystoneError] = []
         for route in (route for key, route in by_key.items() if key in context.selected_asset_keys):
             try:
-                yield materialise(warehouse, route, hour)
+                yield materialise(warehouse, route, hour, context.log)
             except KeystoneError as error:
                 failed.append(error)
         fail_if_any(failed)
@@ -77,8 +82,10 @@ def _spec(route: WarehouseRoute) -> dg.AssetSpec:
     )
 
 
-def materialise(warehouse: WarehouseResource, route: WarehouseRoute, hour: datetime) -> dg.MaterializeResult[Any]:
-    """Compact the hour and check what it holds then."""
+def materialise(
+    warehouse: WarehouseResource, route: WarehouseRoute, hour: datetime, log: Logger
+) -> dg.MaterializeResult[Any]:
+    """Compact the hour, check what it holds then, and prove it; an hour without small files is only proven."""
     lake = warehouse.lake()
     objects = warehouse.objects()
     report = compact_hour(lake, route.table, hour, remove=objects.delete)
@@ -93,5 +100,28 @@ def materialise(warehouse: WarehouseResource, route: WarehouseRoute, hour: datet
         check_results=[
             duplicates_result(route.compacted, duplicates),
             objects_result(route.compacted, len(files), missing_objects(files, objects)),
+            *prove(warehouse, route, hour, log),
         ],
     )
+
+
+def prove(
+    warehouse: WarehouseResource, route: WarehouseRoute, hour: datetime, log: Logger
+) -> list[dg.AssetCheckResult]:
+    """Prove the hour and move the table's watermark; where Kafka or the ledger do not answer, a warning.
+
+    What was compacted stays compacted: the proof sensor asks again in its next span.
+    """
+    try:
+        settings = warehouse.settings()
+        prover = Prover(settings, route.plan, proofs_of(settings), SystemClock())
+        proof = prover.prove(hour)
+    except KeystoneError as error:
+        log.warning("not proven: %s", error)
+        return [unproven_result(route.compacted, error)]
+    watermark: Watermark | None = None
+    try:
+        watermark = prover.advance()
+    except KeystoneError as error:  # the next proof moves it
+        log.warning("the watermark stays: %s", error)
+    return proof_results(route.compacted, proof, watermark)

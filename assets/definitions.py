@@ -12,6 +12,7 @@ from assets.dead_letters.asset import dead_letter_assets, dead_letter_streams
 from assets.dead_letters.due import dead_letter_sensor
 from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
+from assets.proof.due import proof_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
 from assets.upkeep.asset import upkeep_asset, upkeep_schedules
@@ -28,7 +29,7 @@ def defs() -> dg.Definitions:
     fleet = load_or_remember(streams_folder(os.environ), last_good_folder(os.environ))
     planned = plan_fleet(fleet)
     routes, dying = warehouse_routes(fleet, planned), dead_letter_streams(fleet, planned)
-    sensors = [landing_sensor(routes), compaction_sensor(routes)] if routes else []
+    sensors = [landing_sensor(routes), compaction_sensor(routes), proof_sensor(routes)] if routes else []
     return dg.Definitions(
         assets=[
             *map(landed_asset, routes),
