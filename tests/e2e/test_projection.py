@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import Producer
 
+from assets.proof.prove import Task, prove_hour
 from keystone_platform.audit.truth import audit_route
+from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.plan.hour_proof import HourProof
 from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.stack
@@ -79,3 +83,15 @@ def test_what_lands_is_what_the_expressions_say(platform: Platform) -> None:
     truth = audit_route(platform.settings, platform.plan(f"{STREAM}.warehouse"))
     assert truth.is_exact, truth
     assert (truth.landed, truth.filtered, truth.dead) == (4, 1, 1)
+    proofs = prove_all(platform)
+    assert [(proof.findings, proof.examples) for proof in proofs] == [((), ())] * len(proofs)
+    compared = [proof.compared for proof in proofs]
+    assert sum(each.landed for each in compared) == 4
+    assert [each.checksum_rows for each in compared] == [each.checksum_events for each in compared]
+
+
+def prove_all(platform: Platform) -> list[HourProof]:
+    """Prove each hour that has rows: their values are Flink's, the expected ones are not."""
+    plan, now = platform.plan(f"{STREAM}.warehouse"), datetime.now(UTC)
+    hours = [total.hour for total in IcebergLake(platform.settings).hours(f"tests.{STREAM}")]
+    return [prove_hour(platform.settings, Task(plan, hour, whole=True), now) for hour in hours if hour]
