@@ -74,14 +74,12 @@ def drop_hours(
         message = f"{'.'.join(table.name())} is not partitioned by the hour of _time"
         raise InvalidSpec(message, field="sink.warehouse.keep_days", mend="Leave keep_days out.")
     border = first_kept(keep_days, now)
+    if dry_run:
+        return _sum(_old_files(table.refresh(), hour_ordinal(border)))
     done = Dropped()
-    while True:
-        dropped = (
-            _sum(_old_files(table.refresh(), hour_ordinal(border))) if dry_run else _drop_some(table, border, topics)
-        )
+    while (dropped := _drop_some(table, border, topics)).hours:
         done += dropped
-        if dry_run or not dropped.hours:
-            return done
+    return done
 
 
 def _drop_some(table: Table, border: datetime, topics: Collection[str]) -> Dropped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from assets.definitions import defs
 from assets.due import compaction_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
+from assets.upkeep.asset import UpkeepConfig
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams_leniently
-from tests.contract.lake_tables import ELEVEN, TEN, lake_with_table, land, local_settings
+from tests.contract.folder_store import FolderStore, path_of
+from tests.contract.lake_tables import ELEVEN, TEN, lake_with_table, land, local_settings, warehouse_plan
 from tests.control.fakes import FakeKafka
 
 STREAM = """
@@ -27,7 +30,7 @@ stream: playback
 owner: team:player
 schema: {user_id: bigint, device: {os: string}}
 routes:
-  - sink: {warehouse: {table: events.playback}}
+  - sink: {warehouse: {table: events.playback, keep_days: 30}}
     select: [user_id]
   - sink: {kafka: {topic: playback.copy}}
 """
@@ -169,6 +172,54 @@ def test_servers_that_do_not_answer_fail_no_sensor(location: dg.Definitions, tmp
     found = evaluate(location, "landing_sensor", '{"tables": {}, "next": "events.playback"}')
     assert "does not answer" in str(found.skip_message)
     assert evaluate(location, "compaction_sensor").run_requests == []
+
+
+def upkeep(location: dg.Definitions, *tasks: str) -> dg.ExecuteInProcessResult:
+    warehouse = FolderWarehouse(settings_file=os.environ[SETTINGS_VARIABLE])
+    return dg.materialize(
+        [location.resolve_assets_def(keys.UPKEEP)],
+        resources={"warehouse": warehouse},
+        run_config=dg.RunConfig(ops={"upkeep": UpkeepConfig(tasks=list(tasks))}),
+        raise_on_error=False,
+    )
+
+
+class FolderWarehouse(WarehouseResource):
+    """The warehouse of a folder."""
+
+    def objects(self) -> FolderStore:  # type: ignore[override]
+        return FolderStore()
+
+
+def test_upkeep_of_all_tables_tells_what_went_and_a_table_that_fails_keeps_no_other_from_it(
+    location: dg.Definitions, lake: IcebergLake
+) -> None:
+    land(lake.load("events.playback"), range(10), hour=TEN - timedelta(days=40))
+    done = upkeep(location, "retention", "snapshots")
+    (told,) = done.asset_materializations_for_node("upkeep")
+    assert told.metadata["keystone/removed_rows"].value == 10  # keep_days of the YAML
+    assert told.metadata[keys.TABLES].value == 1
+    lake.ensure_table(warehouse_plan(table="events.a_broken_one"))
+    broken = lake.load("events.a_broken_one")
+    land(broken, range(10))
+    head = broken.refresh().current_snapshot()
+    assert head
+    path_of(head.manifest_list).unlink()
+    land(lake.load("events.playback"), range(5), hour=TEN - timedelta(days=40))
+    failed = upkeep(location, "retention", "orphans")
+    assert not failed.success
+    (observed,) = [event.asset_observation_data.asset_observation for event in failed.get_asset_observation_events()]
+    assert observed.metadata[keys.FAILED_TABLES].value == 1
+    assert observed.metadata["keystone/removed_rows"].value == 5
+
+
+def test_upkeep_has_its_schedules(location: dg.Definitions) -> None:
+    schedules = {schedule.name: schedule for schedule in location.schedules or []}
+    assert set(schedules) == {"upkeep_hourly", "upkeep_daily"}
+    assert {each.default_status for each in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 28, tzinfo=UTC))
+    (request,) = schedules["upkeep_hourly"].evaluate_tick(context).run_requests or ()
+    assert request.run_config["ops"]["upkeep"]["config"]["tasks"] == ["retention", "snapshots"]
 
 
 def test_partitions_and_hours_agree(location: dg.Definitions) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -14,12 +15,22 @@ import pytest
 
 from assets import keys
 from assets.compacted import compacted_assets
+from assets.compaction.compact import compact_hour
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
+from assets.upkeep.policy import order
+from assets.upkeep.upkeep import Upkeep
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
+from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.gateways.objects import S3ObjectStore, checkpoint_prefix, newest_checkpoint, s3_client
+from keystone_platform.gateways.objects import (
+    S3ObjectStore,
+    bucket_and_key,
+    checkpoint_prefix,
+    newest_checkpoint,
+    s3_client,
+)
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.query.answer import ask
 from keystone_platform.settings import SETTINGS_VARIABLE, Settings
@@ -162,6 +173,47 @@ def test_an_hour_that_can_not_be_compacted_keeps_no_other_from_it(
     assert not result.success
     done = [event.asset_key for event in result.get_asset_materialization_events()]
     assert [key.path[-1] for key in done if key] == ["playback"]
+
+
+def test_upkeep_removes_what_nobody_needs_from_a_real_store(settings: Settings) -> None:
+    name = "events.kept_up"
+    client, lake = s3_client(settings.s3), IcebergLake(settings)
+    lake.ensure_table(warehouse_plan(table=name))
+    table = lake.load(name)
+    for start in range(0, 60, 10):
+        land(table, range(start, start + 10))
+    compact_hour(lake, name, TEN)
+    with table.refresh().transaction() as transaction:
+        transaction.set_properties({"history.expire.min-snapshots-to-keep": "1"})
+    bucket, key = bucket_and_key(table.location())
+    left = f"{key}/data/0101/left.parquet"
+    client.put_object(Bucket=bucket, Key=left, Body=b"left")
+    upload = client.create_multipart_upload(Bucket=bucket, Key=f"{key}/data/begun.parquet")["UploadId"]
+    client.upload_part(Bucket=bucket, Key=f"{key}/data/begun.parquet", UploadId=upload, PartNumber=1, Body=b"part")
+    objects = S3ObjectStore(client)
+    now = Upkeep(lake, objects, SystemClock(), {})
+    assert [report.removed for report in now.tables(order(), [name])] == [()]
+    later = Upkeep(lake, objects, DaysLater(), {})
+    (told,) = later.tables(order(dry_run=True), [name])
+    (report,) = later.tables(order(), [name])
+    assert (report.removed, report.error) == (told.removed, None)
+    gone = {each.thing: each.count for each in report.removed}
+    assert gone == {"snapshots": 6, "data files": 6, "metadata files": 12, "orphan data files": 1, "uploads": 1}
+    assert objects.uploads(table.location()) == ()
+    assert objects.size(f"s3://{bucket}/{left}") is None
+    landed = lake.load(name).scan(selected_fields=("_offset",)).to_arrow().column("_offset").to_pylist()
+    assert sorted(landed) == list(range(60))
+    assert [each.removed for each in later.tables(order(), [name])] == [()]
+
+
+class DaysLater:
+    """A clock four days ahead."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(days=4)
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError(seconds)
 
 
 def test_the_recipe_for_analysts_without_keystone_runs(settings: Settings, lake: IcebergLake, tmp_path: Path) -> None:
