@@ -37,6 +37,7 @@ routes:
 
 LANDED = dg.AssetKey(["landed", "playback"])
 COMPACTED = dg.AssetKey(["compacted", "playback"])
+BACKFILLED = dg.AssetKey(["backfilled", "playback"])
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def lake(location: dg.Definitions, tmp_path: Path) -> IcebergLake:
 def test_it_loads_with_no_settings_and_no_server_and_a_broken_file_hides_nothing_else(location: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(location)
     specs = {spec.key: spec for spec in location.resolve_all_asset_specs()}
-    assert {LANDED, COMPACTED} <= set(specs)
+    assert {LANDED, COMPACTED, BACKFILLED} <= set(specs)
     landed = specs[LANDED]
     assert [dep.asset_key.path for dep in landed.deps] == [["router", "playback", "warehouse"]]
     assert landed.owners == ["team:player"]
