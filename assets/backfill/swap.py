@@ -21,6 +21,7 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.update import AssertTableUUID
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
+from assets.backfill.remembering import RememberingIO
 from assets.backfill.rows import Share, Survey, in_scope
 from assets.compaction.rewrite import write_files
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
@@ -103,6 +104,7 @@ class _Swap:
         self._survey = Survey(backfill.scope)
         self._rest: dict[tuple[str, ...], tuple[DataFile, ...]] = {}
         self._unsure = False
+        self._manifests: dict[str, bytes] = {}
 
     def attempt(self) -> Swapped | None:
         """Look at the table, then commit; None when somebody else was faster, or nobody knows."""
@@ -110,6 +112,7 @@ class _Swap:
             self._table.refresh()
             if (done := swapped(self._table, self._backfill)) is not None:
                 return done
+            self._table.io = RememberingIO(self._table.io, self._manifests)
             old = self._survey.shares(self._table)
             rest = self._kept([share for share in old if not share.is_whole])
             return self._commit(old, rest)

@@ -61,7 +61,7 @@ def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: P
     def write() -> None:
         nonlocal produced
         for turn in itertools.count():
-            if ends.wait(0.3):
+            if ends.wait(0.5):
                 return
             # now and then a late one of the hour that is being replaced
             produce(platform, range(produced, produced + 200), second if turn % 5 == 0 else None)
@@ -73,6 +73,7 @@ def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: P
             over = ends.is_set()
             ((count,),) = platform.rows(STREAM, "SELECT count(*) FROM t WHERE n BETWEEN 1000 AND 2999")
             seen.append(int(str(count)))
+            ends.wait(0.2)
 
     def settled() -> bool:
         landed = platform.gateways.lake.next_offsets(TABLE, [STREAM]).get(STREAM, {})
