@@ -1,4 +1,4 @@
-"""A table's file access that fetches a manifest once: a commit that competes with a router's reads them over and over."""
+"""A table's file access that fetches a manifest once: a commit that competes with others reads them over and over."""
 
 from __future__ import annotations
 

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from flink_jobs.statements import Program, check_program, router_program
+from keystone_platform.plan.backfill import Backfill, Scope, Span, hours
 from tests.unit.flink_jobs.plans import (
     CONNECTION,
     kafka,
@@ -24,6 +26,18 @@ from tests.unit.flink_jobs.plans import (
 GOLDEN = Path(__file__).parents[2] / "golden" / "statements"
 SAVEPOINT = "s3://bucket/flink/savepoints/savepoint-1"
 
+BACKFILL = Backfill(
+    branch="backfill-0123456789-01234567",
+    request="0123456789",
+    scope=Scope(
+        times=hours([datetime(2026, 11, 1, hour, tzinfo=UTC) for hour in (10, 11, 13)]),
+        spans=(
+            Span(topic="playback", partition=0, begin=100, end=200),
+            Span(topic="playback.replay.warehouse", partition=0, begin=0, end=7),
+        ),
+    ),
+)
+
 PROGRAMS = {
     "warehouse": router_program(submission(warehouse()), CONNECTION),
     "warehouse_raw": router_program(submission(warehouse_raw()), CONNECTION),
@@ -32,6 +46,7 @@ PROGRAMS = {
     "kafka_raw": router_program(submission(kafka(None)), CONNECTION),
     "kafka_projected": router_program(submission(kafka_projected()), CONNECTION),
     "search": router_program(submission(search()), CONNECTION),
+    "backfill": router_program(submission(warehouse()).model_copy(update={"backfill": BACKFILL}), CONNECTION),
     "check_warehouse": check_program(warehouse()),
 }
 
