@@ -1,4 +1,4 @@
-"""Dagster's code location of the warehouse: landed and compacted hours, their sensors and checks."""
+"""Dagster's code location of the warehouse: landed and compacted hours, their sensors and checks, the views."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from assets.routes import warehouse_routes
 from assets.upkeep.asset import upkeep_asset, upkeep_schedules
 from assets.upkeep.declared import retention_of
 from keystone_platform.plan.declared_tables import declared_tables
+from assets.views import views_asset, views_sensor
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import last_good_folder, streams_folder
 from keystone_platform.spec.last_good import load_or_remember
@@ -29,17 +30,22 @@ def defs() -> dg.Definitions:
     fleet = load_or_remember(streams_folder(os.environ), last_good_folder(os.environ))
     planned = plan_fleet(fleet)
     routes, dying = warehouse_routes(fleet, planned), dead_letter_streams(fleet, planned)
-    sensors = [landing_sensor(routes), compaction_sensor(routes), proof_sensor(routes)] if routes else []
+    sensors = [landing_sensor, compaction_sensor, proof_sensor]
     return dg.Definitions(
         assets=[
             *map(landed_asset, routes),
             *compacted_assets(routes),
             *backfill_assets(routes),
+            *([views_asset(routes)] if routes else []),
             *([dead_letter_assets(dying)] if dying else []),
             upkeep_asset(retention_of(declared_tables(planned).values())),
         ],
         schedules=upkeep_schedules(),
-        sensors=[*sensors, *([dead_letter_sensor(dying)] if dying else [])],
+        sensors=[
+            *(sensor(routes) for sensor in sensors if routes),
+            *([views_sensor()] if routes else []),
+            *([dead_letter_sensor(dying)] if dying else []),
+        ],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"warehouse": WarehouseResource()},
     )

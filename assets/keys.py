@@ -104,6 +104,16 @@ SCHEMA_DIFFERENCES = "keystone/schema_differences"
 PROVEN_UNTIL = "keystone/proven_until"
 """End of the last hour up to which all of the table's hours are proven."""
 
+VIEWS_KEY = AssetKey(["views", "warehouse"])
+"""The asset of `warehouse.duckdb`: a view a table."""
+
+# Metadata of a refresh of it.
+VIEWS = "keystone/views"
+STATE = "keystone/tables_state"
+"""Differs when any table's metadata does: what the file shows."""
+FILE = "keystone/file"
+PUBLISHED = "keystone/published"
+
 PARTITION_ROWS = "dagster/partition_row_count"
 """Dagster's own key for what the UI shows as the partition's rows."""
 

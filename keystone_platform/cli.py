@@ -20,6 +20,7 @@ from keystone_platform.commands import (
     stack,
     streams,
     upkeep,
+    views,
 )
 from keystone_platform.errors import KeystoneError, single_errors
 
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (stack, streams, checkpoints, preview, query, audit, backfill, upkeep, dead_letters, s3_requests, demo):
+for group in (stack, streams, checkpoints, preview, query, views, audit, backfill, upkeep, dead_letters, s3_requests, demo):
     group.register(app)
 
 

@@ -72,7 +72,7 @@ def test_it_loads_with_no_settings_and_no_server_and_a_broken_file_hides_nothing
 
 def test_sensors_run_by_default_and_are_few_for_the_whole_fleet(location: dg.Definitions) -> None:
     sensors = list(location.sensors or [])
-    known = ["compaction_sensor", "dead_letter_sensor", "landing_sensor", "proof_sensor"]
+    known = ["compaction_sensor", "dead_letter_sensor", "landing_sensor", "proof_sensor", "views_sensor"]
     assert sorted(sensor.name for sensor in sensors) == known
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
 
@@ -173,6 +173,7 @@ def test_servers_that_do_not_answer_fail_no_sensor(location: dg.Definitions, tmp
     found = evaluate(location, "landing_sensor", '{"tables": {}, "next": "events.playback"}')
     assert "does not answer" in str(found.skip_message)
     assert evaluate(location, "compaction_sensor").run_requests == []
+    assert "does not answer" in str(evaluate(location, "views_sensor").skip_message)
 
 
 def upkeep(location: dg.Definitions, *tasks: str) -> dg.ExecuteInProcessResult:

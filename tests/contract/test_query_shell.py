@@ -217,6 +217,8 @@ def test_a_real_terminal(lake: IcebergLake, tmp_path: Path) -> None:
         os.write(mine, f"select 'n=' || count(*) from {TABLE};\r".encode())
         until("n=10")
         os.write(mine, f"{ENDLESS}\r".encode())
+        until("7")  # as typed: before that a Ctrl-C would drop the line
+        until(";")
         while "interrupted" not in seen:
             time.sleep(1)
             process.send_signal(signal.SIGINT)  # what the terminal of a login makes of Ctrl-C
