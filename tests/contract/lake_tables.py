@@ -9,8 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import Table
+from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from assets.compaction.rewrite import write_files
+from keystone_platform.gateways.iceberg_snapshots import PROVEN_TAG, PROVEN_UNTIL
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.router_plan import OutputColumn, RouterPlan, Source, WarehouseTarget
 from keystone_platform.settings import S3Settings, Settings
@@ -58,6 +60,16 @@ def land(table: Table, offsets: range, hour: datetime | None = TEN, partition: i
     with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
         for file in written:
             append.append_data_file(file)
+
+
+def prove(table: Table, until: datetime) -> None:
+    """Prove the table as it is up to that time: tag and property, set in one commit."""
+    table.refresh()
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    with table.transaction() as transaction:
+        transaction.set_properties({PROVEN_UNTIL: until.isoformat()})
+        ManageSnapshots(transaction).create_tag(snapshot.snapshot_id, PROVEN_TAG).commit()
 
 
 def rows(table: Table, offsets: Sequence[int], hour: datetime | None = TEN, partition: int = 0) -> pa.Table:

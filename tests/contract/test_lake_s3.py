@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from assets import keys
@@ -22,6 +26,7 @@ from assets.upkeep.policy import order
 from assets.upkeep.upkeep import Upkeep
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.clock import SystemClock
+from keystone_platform.gateways.iceberg_snapshots import PROVEN_TAG
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import (
@@ -33,10 +38,16 @@ from keystone_platform.gateways.objects import (
 )
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.query.answer import ask
+from keystone_platform.query.locked import locked_session
+from keystone_platform.query.session import EXTENSIONS, bare_session, extension_file
+from keystone_platform.query.warehouse_file import FILE, refresh
 from keystone_platform.settings import SETTINGS_VARIABLE, Settings
 from keystone_platform.spec.loader import load_streams
+from keystone_platform.spec.types import Scalar
 from keystone_platform.stack.embedded import EmbeddedStack
-from tests.contract.lake_tables import TABLE, TEN, land, warehouse_plan
+from tests.contract.lake_tables import ELEVEN, TABLE, TEN, land, prove, warehouse_plan
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.stack
 
@@ -220,9 +231,108 @@ def test_the_recipe_for_analysts_without_keystone_runs(settings: Settings, lake:
     text = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text()
     recipe = text.split("```python\n")[1].split("```")[0]
     land(lake.load(TABLE), range(5000, 5010))
+
+
+@pytest.fixture
+def published(settings: Settings, lake: IcebergLake, tmp_path: Path) -> str:
+    """The URI of a published warehouse.duckdb over a table of which an hour is proven."""
+    lake.ensure_table(warehouse_plan(("user_id", Scalar.BIGINT), ("country", Scalar.STRING)))
+    table = lake.load(TABLE)
+    land(table, range(5000, 5010))
+    if PROVEN_TAG not in table.metadata.refs:
+        prove(table, ELEVEN)
+    return refresh(settings, tmp_path / FILE, SystemClock(), S3ObjectStore(s3_client(settings.s3))).published
+
+
+def test_what_the_page_and_the_notebook_for_analysts_show_runs(
+    settings: Settings, published: str, tmp_path: Path
+) -> None:
+    assert published == "s3://keystone/analysts/warehouse.duckdb"
+    docs = ROOT / "docs"
+    recipes = re.findall(r"```python\n(.*?)```", (docs / "analysts.md").read_text(), re.DOTALL)
+    cells = json.loads((docs / "analysts.ipynb").read_text())["cells"]
+    recipes += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len(recipes) == 9
     (tmp_path / "settings.json").write_text(settings.model_dump_json())
-    bin_folder = str(Path(sys.executable).parent)
-    environment = {SETTINGS_VARIABLE: str(tmp_path / "settings.json"), "PATH": bin_folder, "HOME": str(tmp_path)}
-    shown = subprocess.run([sys.executable, "-c", recipe], env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        SETTINGS_VARIABLE: str(tmp_path / "settings.json"),
+        "PATH": str(Path(sys.executable).parent),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    text = "\n".join(recipes)
+    shown = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
-    assert "plays" in shown.stdout
+    for told in ("plays", "rows in the oldest snapshot", "rows proven until", "('plays',) [("):
+        assert told in shown.stdout
+
+
+def test_what_the_page_shows_for_the_duckdb_command_line_runs(settings: Settings, published: str) -> None:
+    (text,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "analysts.md").read_text(), re.DOTALL)
+    values = {
+        "<key id>": settings.s3.access_key_id,
+        "<secret>": settings.s3.secret_access_key,
+        "<host:port>": settings.s3.endpoint.split("://")[1],
+    }
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+    install, rest = text.split("\n", 1)
+    assert install == "INSTALL httpfs; INSTALL avro; INSTALL iceberg; LOAD httpfs; LOAD avro; LOAD iceberg;"
+    with duckdb.connect() as session:
+        for name in EXTENSIONS:
+            session.load_extension(extension_file(name))
+        for statement in duckdb.extract_statements(rest):
+            session.execute(statement)
+        assert session.fetchall()
+
+
+def test_a_reader_of_the_published_file_keeps_its_moment_over_a_refresh(
+    settings: Settings, lake: IcebergLake, published: str, tmp_path: Path
+) -> None:
+    with bare_session(settings.s3) as reader, bare_session(settings.s3) as later:
+        reader.execute(f"ATTACH '{published}' AS warehouse (READ_ONLY)")
+        land(lake.load(TABLE), range(6000, 6003))
+        refresh(settings, tmp_path / FILE, SystemClock())
+        later.execute(f"ATTACH '{published}' AS warehouse (READ_ONLY)")
+        counted = [
+            session.execute(f"SELECT count(*) FROM warehouse.{TABLE}").fetchone()[0] for session in (reader, later)
+        ]
+    assert counted[1] == counted[0] + 3
+
+
+def test_the_secret_key_is_in_nothing_that_is_published(settings: Settings, published: str) -> None:
+    client = s3_client(settings.s3)
+    keys_there = [item["Key"] for item in client.list_objects_v2(Bucket="keystone", Prefix="analysts/")["Contents"]]
+    assert len(keys_there) > 1
+    secret = settings.s3.secret_access_key.encode()
+    found = [key for key in keys_there if secret in client.get_object(Bucket="keystone", Key=key)["Body"].read()]
+    assert found == []
+
+
+ATTACKS = [
+    "select * from iceberg_scan('{other}')",
+    "select * from read_text('s3://keystone/private/a.csv')",
+    "select * from glob('s3://keystone/**')",
+    "select * from read_text('s3://keystone/warehouse/events/playback-x/a.csv')",
+    "select * from read_text('http://127.0.0.1:1/x')",
+    "select * from read_text('/etc/passwd')",
+    "copy (select 1) to 's3://keystone/private/b.csv'",
+    "attach 's3://keystone/analysts/warehouse.duckdb' as w",
+]
+
+
+def test_a_locked_session_reads_granted_tables_on_s3_and_nothing_else(settings: Settings, lake: IcebergLake) -> None:
+    lake.ensure_table(warehouse_plan(table="events.other"))
+    for key in ("private/a.csv", "warehouse/events/playback-x/a.csv"):
+        s3_client(settings.s3).put_object(Bucket="keystone", Key=key, Body=b"a\n1\n")
+    session = locked_session(settings, [TABLE])
+    for attack in ATTACKS:
+        text = attack.replace("{other}", lake.load("events.other").metadata_location)
+        with pytest.raises(InvalidSpec):
+            session.query(text)
+        with pytest.raises(duckdb.Error):  # and DuckDB itself, were the statement taken for a harmless one
+            session._session.execute(text).fetchall()
+    with pytest.raises(InvalidSpec):  # which DuckDB alone would send there, signed
+        session.query("select * from read_text('s3://keystone/warehouse/events/playback/x?s3_endpoint=127.0.0.1:9')")
+    assert list(session.query(f"select count(*) from {TABLE}").rows())
+    session.close()

@@ -8,15 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pyiceberg.table import Table
-from pyiceberg.table.update.snapshot import ManageSnapshots
 from typer.testing import CliRunner
 
 from assets.compaction.compact import compact_hour
 from keystone_platform.cli import app
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.iceberg_files import from_millis
-from keystone_platform.gateways.iceberg_snapshots import PROVEN_TAG, PROVEN_UNTIL, snapshot_facts
+from keystone_platform.gateways.iceberg_snapshots import snapshot_facts
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.answer import ask
 from keystone_platform.query.locked import locked_session
@@ -24,18 +22,9 @@ from keystone_platform.query.moment import AsOf, LastProven, Moment, OfSnapshot,
 from keystone_platform.query.session import open_session
 from keystone_platform.settings import SETTINGS_VARIABLE
 from keystone_platform.spec.types import Scalar
-from tests.contract.lake_tables import ELEVEN, TABLE, TEN, lake_with_table, land, local_settings, warehouse_plan
+from tests.contract.lake_tables import ELEVEN, TABLE, TEN, lake_with_table, land, local_settings, prove, warehouse_plan
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
-
-
-def prove(table: Table, until: datetime, snapshot_id: int | None = None) -> None:
-    """Set the tag and the property as a proof does: in one commit."""
-    table.refresh()
-    snapshot = snapshot_id or table.current_snapshot().snapshot_id
-    with table.transaction() as transaction:
-        transaction.set_properties({PROVEN_UNTIL: until.isoformat()})
-        ManageSnapshots(transaction).create_tag(snapshot, PROVEN_TAG).commit()
 
 
 @pytest.fixture

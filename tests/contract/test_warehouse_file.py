@@ -22,8 +22,7 @@ from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.session import EXTENSIONS, extension_file
 from keystone_platform.query.warehouse_file import FILE, PIN_AGE, _forget, published_place, refresh
 from keystone_platform.settings import HOME_VARIABLE, SETTINGS_VARIABLE, Settings
-from tests.contract.lake_tables import ELEVEN, TABLE, lake_with_table, land, local_settings, warehouse_plan
-from tests.contract.test_query_moments import prove
+from tests.contract.lake_tables import ELEVEN, TABLE, lake_with_table, land, local_settings, prove, warehouse_plan
 
 CLOCK = SystemClock()
 
