@@ -17,8 +17,8 @@ from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
 from assets.upkeep.asset import upkeep_asset, upkeep_schedules
 from assets.upkeep.declared import retention_of
-from keystone_platform.plan.declared_tables import declared_tables
 from assets.views import views_asset, views_sensor
+from keystone_platform.plan.declared_tables import declared_tables
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import last_good_folder, streams_folder
 from keystone_platform.spec.last_good import load_or_remember

@@ -34,7 +34,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (stack, streams, checkpoints, preview, query, views, audit, backfill, upkeep, dead_letters, s3_requests, demo):
+GROUPS = (
+    stack,
+    streams,
+    checkpoints,
+    preview,
+    query,
+    views,
+    audit,
+    backfill,
+    upkeep,
+    dead_letters,
+    s3_requests,
+    demo,
+)
+"""In the order of `keystone --help`."""
+
+for group in GROUPS:
     group.register(app)
 
 

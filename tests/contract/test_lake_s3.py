@@ -227,12 +227,6 @@ class DaysLater:
         raise AssertionError(seconds)
 
 
-def test_the_recipe_for_analysts_without_keystone_runs(settings: Settings, lake: IcebergLake, tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text()
-    recipe = text.split("```python\n")[1].split("```")[0]
-    land(lake.load(TABLE), range(5000, 5010))
-
-
 @pytest.fixture
 def published(settings: Settings, lake: IcebergLake, tmp_path: Path) -> str:
     """The URI of a published warehouse.duckdb over a table of which an hour is proven."""
