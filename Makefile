@@ -6,6 +6,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 JARS := .jars
+SPARK := .venv-spark
+SPARK_JARS := .jars-spark
 POMS := $(shell find flink_jobs/jvm -name pom.xml -not -path '*/target/*')
 JAVA_SOURCES := $(shell find flink_jobs/jvm/*/src -type f)
 
@@ -39,13 +41,24 @@ $(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
 	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl rest-catalog package >&2
 	@touch $@
 
+$(SPARK)/.installed: requirements-spark.txt
+	@echo "spark-check: pyspark into $(SPARK) (450 MB to download)" >&2
+	@$(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.txt
+	@touch $@
+
+$(SPARK_JARS)/.fetched: flink_jobs/jvm/pom.xml flink_jobs/jvm/libs/spark/pom.xml
+	@rm -rf $(SPARK_JARS)
+	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(SPARK_JARS) -Pspark -pl libs/spark package >&2
+	@touch $@
+
 .PHONY: lock
 lock: ## Resolve pyproject.toml into requirements.lock (needs uv; see CONTRIBUTING.md)
 	@uv pip compile --quiet pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-header --output-file requirements.lock
 
 .PHONY: clean
-clean: ## Remove .venv and .jars (data of the embedded stack stays: keystone down --purge removes it)
-	@rm -rf $(VENV) $(JARS) flink_jobs/jvm/target flink_jobs/jvm/*/target flink_jobs/jvm/libs/*/target
+clean: ## Remove .venv, .jars and Spark's (data of the embedded stack stays: keystone down --purge removes it)
+	@rm -rf $(VENV) $(JARS) $(SPARK) $(SPARK_JARS) flink_jobs/jvm/target flink_jobs/jvm/*/target flink_jobs/jvm/libs/*/target
 
 .PHONY: lint
 lint: setup ## ruff and strict types
@@ -68,6 +81,10 @@ drills: setup test-jars ## Faults under load on real servers, each with its tabl
 .PHONY: test-fast
 test-fast: setup ## Tests that need no server (about two minutes)
 	@$(BIN)/python -m pytest -q -m "not stack and not drill" tests
+
+.PHONY: spark-check
+spark-check: setup $(SPARK)/.installed $(SPARK_JARS)/.fetched ## Spark, DuckDB and pyiceberg read the same of a table at each step of its life; JSON=1
+	@$(BIN)/python -m tests.engines.check $(if $(JSON),--json)
 
 .PHONY: demo
 demo: setup ## The whole way on real servers: EVENTS=200000, EXIT=1 to stop at the end, JSON=1 for programs

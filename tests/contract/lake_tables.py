@@ -52,14 +52,18 @@ def warehouse_plan(*columns: tuple[str, FieldType], table: str = TABLE, raw: boo
 
 def land(table: Table, offsets: range, hour: datetime | None = TEN, partition: int = 0, files: int = 1) -> None:
     """Append rows of these offsets as a router's commit does: `files` data files, one snapshot, one hour."""
+    append(table, [rows(table, share, hour, partition) for share in _shares(offsets, files)], hour)
+
+
+def append(table: Table, batches: Sequence[pa.Table], hour: datetime | None) -> None:
+    """Add one snapshot with a data file for each batch of the table's columns, all of that hour."""
     written = []
-    for share in _shares(offsets, files):
-        batch = rows(table, share, hour, partition)
+    for batch in batches:
         written += write_files(table, batch.to_batches(), hour, target_bytes=1 << 30)
     table.refresh()
-    with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+    with table.transaction() as transaction, transaction.update_snapshot().fast_append() as producer:
         for file in written:
-            append.append_data_file(file)
+            producer.append_data_file(file)
 
 
 def prove(table: Table, until: datetime) -> None:
