@@ -30,7 +30,7 @@ def defs() -> dg.Definitions:
     fleet = load_or_remember(streams_folder(os.environ), last_good_folder(os.environ))
     planned = plan_fleet(fleet)
     routes, dying = warehouse_routes(fleet, planned), dead_letter_streams(fleet, planned)
-    sensors = [landing_sensor, compaction_sensor, proof_sensor]
+    sensors = [landing_sensor(routes), compaction_sensor(routes), proof_sensor(routes), views_sensor()]
     return dg.Definitions(
         assets=[
             *map(landed_asset, routes),
@@ -42,8 +42,7 @@ def defs() -> dg.Definitions:
         ],
         schedules=upkeep_schedules(),
         sensors=[
-            *(sensor(routes) for sensor in sensors if routes),
-            *([views_sensor()] if routes else []),
+            *(sensors if routes else []),
             *([dead_letter_sensor(dying)] if dying else []),
         ],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
