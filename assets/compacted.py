@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets import keys
 from assets.checks import check_specs, count_duplicates, duplicates_result, missing_objects, objects_result
-from assets.compaction.compact import compact_hour
+from assets.compaction.compact import Choices, compact_hour
 from assets.events import compaction_metadata
 from assets.failures import fail_if_any
 from assets.proof.checks import proof_check_specs, proof_results, unproven_result
@@ -77,9 +77,13 @@ def _spec(route: WarehouseRoute) -> dg.AssetSpec:
         group_name=route.stream,
         owners=[declared.stream.owner],
         kinds={"iceberg", "parquet", "s3"},
-        description=f"The hours of {route.table} with few large files, sorted by topic, partition and offset.",
+        description=f"The hours of {route.table} with few large files, sorted by {_order(route)}.",
         metadata={keys.TABLE: route.table, **code_reference(declared.file, declared.line)},
     )
+
+
+def _order(route: WarehouseRoute) -> str:
+    return ", ".join((*route.sort_by, "topic", "partition")) + " and offset"
 
 
 def materialise(
@@ -88,7 +92,7 @@ def materialise(
     """Compact the hour, check what it holds then, and prove it; an hour without small files is only proven."""
     lake = warehouse.lake()
     objects = warehouse.objects()
-    report = compact_hour(lake, route.table, hour, remove=objects.delete)
+    report = compact_hour(lake, route.table, hour, choices=Choices(sort_by=route.sort_by, remove=objects.delete))
     table = lake.load(route.table)
     with lake.translated():
         totals = next(iter(totals_by_hour(table, {hour})), HourTotals(hour))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from assets import keys
-from assets.compaction.select import HOUR, Policy, due_hours
+from assets.compaction.select import HOUR, Policy, due_hours, mergeable
 from assets.landed import BUDGET
 from assets.progress import TableNews, read_cursor, tick, write_cursor
 from assets.resource import WarehouseResource
@@ -39,14 +39,14 @@ UNFINISHED = [
 
 
 def waiting_hours(news: TableNews, now: datetime) -> tuple[datetime, ...]:
-    """Return the hours to look at again: still open, or with two small files that are not due or not merged yet.
+    """Return the hours to look at again: still open, or with small files that are not due or not merged yet.
 
     Any other is forgotten until it changes.
     """
     return tuple(
         total.hour
         for total in (hour.totals for hour in news.hours)
-        if total.hour and (total.small_files > 1 or (total.files and now < total.hour + HOUR))
+        if total.hour and (mergeable(total.small_sizes) or (total.files and now < total.hour + HOUR))
     )
 
 

@@ -36,6 +36,12 @@ class WarehouseRoute:
         return self.declared.stream.stream
 
     @property
+    def sort_by(self) -> tuple[str, ...]:
+        """The columns that compaction sorts by before topic, partition and offset."""
+        sink = self.declared.route.sink.warehouse
+        return sink.sort_by if sink else ()
+
+    @property
     def landed(self) -> dg.AssetKey:
         """The asset of the landed hours."""
         return landed_key(self.stream, self.declared.route.route_name)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from assets.compaction.commit import replace_files
-from assets.compaction.rewrite import Rewritten, rewrite
-from assets.compaction.select import InputFile, Policy, choose_files
-from keystone_platform.errors import Terminal, UnknownOutcome
-from keystone_platform.gateways.iceberg_files import live_entries
+from assets.compaction.plan import HourPlan, files_of, plan_hour, worthwhile
+from assets.compaction.rewrite import POINTS, Reached, Rewritten, rewrite
+from assets.compaction.select import Policy
+from keystone_platform.errors import UnknownOutcome
 from keystone_platform.gateways.lake import IcebergLake
 
 Remove = Callable[[Sequence[str]], object]
 """Deletes files by URI."""
+
+CRASH_POINTS = (*POINTS, "before the commit", "committed, the answer lost", "committed, not reported")
+"""Where a compaction may be cut off, in order. At each of them the table is right: every file in it is complete, and
+every row is in exactly one. What the cut leaves is files that no snapshot names. `reached` is told of all but the last
+but one, which is inside the catalog."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class CompactionReport:
     Attributes:
         rows: rows in the rewritten files; the same before and after.
         snapshot_id: the last commit; None when nothing was worth rewriting.
-        duplicates: rows among the rewritten ones whose identity occurs before.
+        duplicates: rows among the rewritten ones whose identity the row before has as well.
         written: URIs of the new files.
     """
 
@@ -43,12 +48,41 @@ class CompactionReport:
     written: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Progress:
+    """That a group of files is about to be rewritten: the `number`-th of `groups`, from 1."""
+
+    hour: datetime | None
+    number: int
+    groups: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How to compact, beyond which hour.
+
+    Attributes:
+        policy: when and how much.
+        sort_by: columns to sort by before the identity, as the table's route declares them.
+        remove: deletes files of a commit that failed; default: through the catalog's own file access.
+        tell: called before each group.
+        reached: called at each of CRASH_POINTS; for tests.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    sort_by: tuple[str, ...] = ()
+    remove: Remove | None = None
+    tell: Callable[[Progress], object] = lambda _: None
+    reached: Reached = lambda _: None
+
+
 def compact_table(
-    lake: IcebergLake, table: str, policy: Policy | None = None, remove: Remove | None = None
+    lake: IcebergLake, table: str, policy: Policy | None = None, choices: Choices | None = None
 ) -> tuple[CompactionReport, ...]:
-    """Compact every hour of the table that has two small files or more, closed or not; reports in order of hours."""
-    hours = [total.hour for total in lake.hours(table) if total.small_files > 1]
-    return tuple(compact_hour(lake, table, hour, policy, remove) for hour in hours)
+    """Compact every hour of the table that has small files worth merging, closed or not; reports in order of hours."""
+    return tuple(compact_hour(lake, table, hour, policy, choices=choices) for hour in worthwhile(lake.hours(table)))
 
 
 def compact_hour(
@@ -57,40 +91,40 @@ def compact_hour(
     hour: datetime | None,
     policy: Policy | None = None,
     remove: Remove | None = None,
+    choices: Choices | None = None,
 ) -> CompactionReport:
     """Merge the hour's small files into large sorted ones.
 
-    A reader sees each row exactly once at every moment; rows appended meanwhile stay. A crash leaves files that
-    nobody refers to, never a loss. Blocks for minutes with gigabytes; harmless to repeat.
+    A reader sees each row exactly once at every moment; rows appended meanwhile stay. A crash or an interrupt leaves
+    files that nobody refers to, never a loss. Each group of files is a commit: what was done before a failure stays.
+    Blocks for minutes with gigabytes; harmless to repeat.
 
     Args:
         lake: where the table is.
         table: `namespace.table`.
         hour: start of the hour, UTC; None for rows without a time.
-        policy: default Policy().
-        remove: deletes files of a commit that failed; default: through the catalog's own file access.
+        policy: default that of the choices.
+        remove: default that of the choices.
+        choices: default Choices().
 
     Raises:
-        Conflict, Transient, UnknownOutcome, Terminal: see replace_files; only UnknownOutcome leaves new files.
+        Conflict, Transient, UnknownOutcome, Terminal: see rewrite and replace_files; only UnknownOutcome leaves files.
     """
-    policy = policy or Policy()
+    choices = choices or Choices()
+    policy = policy or choices.policy
     loaded = lake.load(table)
     with lake.translated():
-        _refuse_delete_files(loaded)
-        before = _files(loaded, hour)
-        groups = choose_files([InputFile(file.file_path, file.file_size_in_bytes) for file in before.values()], policy)
-        done = [
-            _compact_group(loaded, [before[file.path] for file in group], hour, policy, remove or _remover(loaded))
-            for group in groups
-        ]
-        after = _files(loaded, hour) if done else before
+        plan = plan_hour(loaded, hour, policy)
+        work = _Work(loaded, plan, policy, choices, remove or choices.remove or _remover(loaded))
+        done = [work.group(number) for number in range(len(plan.groups))]
+        after = files_of(loaded, hour) if done else plan.files
     return CompactionReport(
         table=table,
         hour=hour,
         rows=sum(group.result.rows for group in done),
-        files_before=len(before),
+        files_before=len(plan.files),
         files_after=len(after),
-        bytes_before=_bytes(before.values()),
+        bytes_before=_bytes(plan.files.values()),
         bytes_after=_bytes(after.values()),
         snapshot_id=done[-1].snapshot_id if done else None,
         duplicates=sum(group.result.duplicates for group in done),
@@ -104,23 +138,34 @@ class _Group:
     snapshot_id: int
 
 
-def _compact_group(
-    table: Table, inputs: Sequence[DataFile], hour: datetime | None, policy: Policy, remove: Remove
-) -> _Group:
-    result = rewrite(table, inputs, hour, policy)
-    try:
-        return _Group(result, replace_files(table, inputs, result.files, hour))
-    except UnknownOutcome:
-        raise
-    except Exception:  # not BaseException: an interrupt in the middle of the commit leaves its outcome unknown
-        remove([file.file_path for file in result.files])
-        raise
+@dataclass(frozen=True)
+class _Work:
+    """One hour's compaction."""
 
+    table: Table
+    plan: HourPlan
+    policy: Policy
+    choices: Choices
+    remove: Remove
 
-def _files(table: Table, hour: datetime | None) -> dict[str, DataFile]:
-    """Return the hour's files by path, in the order of their commits."""
-    entries = sorted(live_entries(table, {hour}), key=lambda entry: entry.sequence_number or 0)
-    return {entry.data_file.file_path: entry.data_file for entry in entries}
+    def group(self, number: int) -> _Group:
+        """Rewrite and commit one group of the plan."""
+        chosen = self.plan.groups[number]
+        hour, reached = self.plan.hour, self.choices.reached
+        size = sum(file.bytes for file in chosen)
+        self.choices.tell(Progress(hour, number + 1, len(self.plan.groups), len(chosen), size))
+        inputs = [self.plan.files[file.path] for file in chosen]
+        result = rewrite(self.table, inputs, hour, self.policy, self.choices.sort_by, reached)
+        try:
+            reached(CRASH_POINTS[-3])
+            group = _Group(result, replace_files(self.table, inputs, result.files, hour))
+        except UnknownOutcome:
+            raise
+        except Exception:  # not BaseException: an interrupt in the middle of the commit leaves its outcome unknown
+            self.remove([file.file_path for file in result.files])
+            raise
+        reached(CRASH_POINTS[-1])
+        return group
 
 
 def _bytes(files: Iterable[DataFile]) -> int:
@@ -133,13 +178,3 @@ def _remover(table: Table) -> Remove:
             table.io.delete(path)
 
     return remove
-
-
-def _refuse_delete_files(table: Table) -> None:
-    snapshot = table.current_snapshot()
-    deletes = (
-        snapshot.summary.additional_properties.get("total-delete-files", "0") if snapshot and snapshot.summary else "0"
-    )
-    if deletes != "0":
-        message = f"{'.'.join(table.name())} has delete files, which this compaction would bring to life again"
-        raise Terminal(message, mend="Let the engine that wrote them rewrite the table.")

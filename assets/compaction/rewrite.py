@@ -1,45 +1,48 @@
-"""Reads small files, sorts their rows by identity and writes few large files of the same hour, in bounded memory.
+"""Reads small files, sorts their rows and writes them into one file of the same hour, in bounded memory.
 
-pyiceberg reads (so an older file gets the table's present columns by field id), DuckDB sorts and spills to disk,
-pyarrow writes. Nothing is committed here: until a commit names the new files they are orphans.
+DuckDB does all three, so no row passes through Python. What was written is read back and compared with what was read
+before anybody may commit it. Nothing is committed here: until a commit names the new file it is an orphan.
 """
 
 from __future__ import annotations
 
-import tempfile
-import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import (
-    ArrowScan,
-    compute_statistics_plan,
-    data_file_statistics_from_parquet_metadata,
-    parquet_path_to_id_mapping,
-    schema_to_pyarrow,
-)
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-from pyiceberg.table import FileScanTask, Table
-from pyiceberg.typedef import Record
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
 
+from assets.compaction.arrow_files import write_files as write_files  # of those who have rows, not files
+from assets.compaction.columns import IDENTITY, column_list, field_ids, literal, order_by, quoted
+from assets.compaction.data_file import described, new_path
+from assets.compaction.engine import rewrite_session
+from assets.compaction.excerpt import write_excerpt
 from assets.compaction.select import Policy
-from keystone_platform.gateways.iceberg_files import hour_ordinal
+from assets.compaction.spill import spill_folder
+from keystone_platform.errors import Terminal
 
-IDENTITY = ("_topic", "_partition", "_offset")
-"""What a row is, and what it is sorted by: equal rows become neighbours, and a consumer reads offsets in order."""
+MIN_GROUP_ROWS = 8_192
+MAX_GROUP_ROWS = 1_000_000
+VECTOR = 2_048
+"""DuckDB's row groups are whole vectors."""
 
-ROW_GROUP_ROWS = 250_000
-ROW_GROUP_BYTES = 128 * 1024 * 1024
-"""A row group ends at whichever comes first; bytes are Arrow's, before compression."""
+COMPRESSION_LEVEL = 3
+"""Of zstd; the routers' own files are level 1, since they live for an hour."""
 
-BATCH_ROWS = 8192
+DICTIONARY_BYTES = 1024 * 1024
+"""A column whose dictionary would be larger is written plain; every reader holds a dictionary in memory."""
+
+Reached = Callable[[str], None]
+"""Told the name of each point of POINTS that a rewrite passes."""
+
+POINTS = ("before reading", "in the middle of the sort", "file written", "file checked")
+"""Where a rewrite may be cut off; compact.CRASH_POINTS goes on from here."""
 
 
 @dataclass(frozen=True)
@@ -57,151 +60,114 @@ class Rewritten:
     duplicates: int
 
 
-def rewrite(table: Table, inputs: Sequence[DataFile], hour: datetime | None, policy: Policy) -> Rewritten:
-    """Write the rows of `inputs`, sorted by identity, into new files of about `policy.target_bytes`.
+@dataclass(frozen=True)
+class _Sum:
+    """Count and checksum of rows, whatever their order."""
 
-    Blocks for minutes with gigabytes. Holds one input file, one row group and `policy.memory_bytes` in memory, the
-    rest of the sort on disk. When it fails it deletes what it wrote.
+    rows: int
+    checksum: int
+
+
+def rewrite(
+    table: Table,
+    inputs: Sequence[DataFile],
+    hour: datetime | None,
+    policy: Policy,
+    sort_by: Sequence[str] = (),
+    reached: Reached = lambda _: None,
+) -> Rewritten:
+    """Write the rows of `inputs`, sorted by `sort_by` and then by identity, into one new file.
+
+    Blocks for seconds to minutes. Holds `policy.memory_bytes` in memory, the rest of the sort on disk. When it fails,
+    or is interrupted, it deletes what it wrote.
+
+    Raises:
+        Terminal: the new file does not hold the same bits in every column; no room to sort; a file can't be read.
+        Transient: the object store does not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="keystone-compaction-") as spill, closing(duckdb.connect()) as session:
-        session.execute("SET timezone = 'UTC'")
-        session.execute("SET memory_limit = ?", [f"{policy.memory_bytes}B"])
-        session.execute("SET temp_directory = ?", [spill])
-        session.register("rows", _reader(table, inputs))
-        order = ", ".join(f'"{column}"' for column in IDENTITY)
-        # the text holds our own column names only
-        batches = session.execute(f"SELECT * FROM rows ORDER BY {order}").to_arrow_reader(BATCH_ROWS)
-        counter = DuplicateCounter()
-        files = write_files(table, counter.watch(batches), hour, policy.target_bytes)
-    return Rewritten(files, sum(file.record_count for file in files), counter.duplicates)
-
-
-def write_files(
-    table: Table, batches: Iterable[pa.RecordBatch], hour: datetime | None, target_bytes: int
-) -> tuple[DataFile, ...]:
-    """Write batches that have the table's columns, all rows of one hour, into files of about `target_bytes`.
-
-    When it fails it deletes what it wrote, as far as the object store lets it.
-    """
-    written: list[DataFile] = []
-    current: _OpenFile | None = None
+    path = new_path(table, hour)
+    reached(POINTS[0])
     try:
-        for group in _row_groups(batches, schema_to_pyarrow(table.schema())):
-            current = current or _OpenFile(table, hour)
-            current.write(group)
-            if current.bytes >= target_bytes:
-                written.append(current.close())
-                current = None
-        if current:
-            written.append(current.close())
+        with spill_folder() as spill, rewrite_session(table, policy.memory_bytes, spill) as session:
+            return _Rewrite(table, hour, session, spill, reached).run(inputs, path, policy, sort_by)
     except BaseException:
-        if current:
-            current.abandon()
-        for file in written:
-            table.io.delete(file.file_path)
+        with suppress(FileNotFoundError):
+            table.io.delete(path)
         raise
-    return tuple(written)
 
 
-class DuplicateCounter:
-    """Counts rows that have the identity of the row before, in batches sorted by identity."""
+class _Rewrite:
+    """One rewrite, in a session and a folder of its own."""
 
-    def __init__(self) -> None:
-        self.duplicates = 0
-        self._last: pa.RecordBatch | None = None
-
-    def watch(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches on, counting."""
-        for batch in batches:
-            if batch.num_rows:
-                self._count(batch.select(list(IDENTITY)))
-            yield batch
-
-    def _count(self, identity: pa.RecordBatch) -> None:
-        table = pa.Table.from_batches([identity] if self._last is None else [self._last, identity])
-        equal = None
-        for name in IDENTITY:
-            column = table.column(name).combine_chunks()
-            same = pc.equal(column[1:], column[:-1])
-            equal = same if equal is None else pc.and_(equal, same)
-        self.duplicates += pc.sum(equal).as_py() or 0
-        self._last = identity.slice(identity.num_rows - 1)
-
-
-class _OpenFile:
-    """A data file that is being written, at a path with the table's hashed prefix."""
-
-    def __init__(self, table: Table, hour: datetime | None) -> None:
+    def __init__(
+        self, table: Table, hour: datetime | None, session: duckdb.DuckDBPyConnection, spill: Path, reached: Reached
+    ) -> None:
         self._table = table
-        self._partition = Record(None if hour is None else hour_ordinal(hour))
-        folder = table.spec().partition_to_path(self._partition, table.schema())
-        self.path = table.location_provider().new_data_location(f"{folder}/compacted-{uuid.uuid4()}.parquet")
-        self._sink = table.io.new_output(self.path).create()
-        level = table.properties.get("write.parquet.compression-level")
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            schema=schema_to_pyarrow(table.schema()),
-            compression=table.properties.get("write.parquet.compression-codec", "zstd"),
-            compression_level=int(level) if level else None,
-        )
+        self._hour = hour
+        self._session = session
+        self._spill = spill
+        self._reached = reached
 
-    @property
-    def bytes(self) -> int:
-        return int(self._sink.tell())
+    def run(self, inputs: Sequence[DataFile], path: str, policy: Policy, sort_by: Sequence[str]) -> Rewritten:
+        source = self._readable(inputs, "before")
+        self._reached(POINTS[1])
+        self._copy(source, path, self._group_rows(inputs, policy), sort_by)
+        self._reached(POINTS[2])
+        opened = self._table.io.new_input(path)
+        with opened.open() as stream:
+            footer = pq.read_metadata(stream)
+        written = described(self._table, path, len(opened), footer, self._hour)
+        target = self._readable([written], "after")
+        self._compare(source, target)
+        duplicates = self._duplicates(target)
+        self._reached(POINTS[3])
+        return Rewritten((written,), written.record_count, duplicates)
 
-    def write(self, group: pa.Table) -> None:
-        self._writer.write_table(group, row_group_size=group.num_rows)
+    def _readable(self, files: Sequence[DataFile], name: str) -> str:
+        folder = self._spill / name
+        folder.mkdir()
+        return f"iceberg_scan({literal(write_excerpt(self._table, files, folder))})"
 
-    def close(self) -> DataFile:
-        self._writer.close()
-        size = self.bytes
-        self._sink.close()
+    def _copy(self, source: str, path: str, group_rows: int, sort_by: Sequence[str]) -> None:
+        parts = urlsplit(path)
+        if parts.scheme in ("", "file"):  # an object store has no folders
+            Path(parts.path).parent.mkdir(parents=True, exist_ok=True)
         schema = self._table.schema()
-        statistics = data_file_statistics_from_parquet_metadata(
-            parquet_metadata=self._writer.writer.metadata,
-            stats_columns=compute_statistics_plan(schema, self._table.properties),
-            parquet_column_mapping=parquet_path_to_id_mapping(schema),
-        )
-        return DataFile.from_args(
-            content=DataFileContent.DATA,
-            file_path=self.path,
-            file_format=FileFormat.PARQUET,
-            partition=self._partition,
-            file_size_in_bytes=size,
-            spec_id=self._table.spec().spec_id,
-            sort_order_id=None,
-            equality_ids=None,
-            key_metadata=None,
-            **statistics.to_serialized_dict(),
+        codec = self._table.properties.get("write.parquet.compression-codec", "zstd")
+        level = f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}" if codec == "zstd" else ""
+        self._session.execute(
+            f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order_by(schema, sort_by)}) "
+            f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, ROW_GROUP_SIZE {group_rows}, "
+            f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}, FIELD_IDS {field_ids(schema)})"
         )
 
-    def abandon(self) -> None:
-        self._writer.close()
-        self._sink.close()
-        self._table.io.delete(self.path)
+    def _group_rows(self, inputs: Sequence[DataFile], policy: Policy) -> int:
+        """Return the rows of a row group, from the bytes of a row as the largest input's footer tells them."""
+        largest = max(inputs, key=lambda file: file.file_size_in_bytes)
+        with self._table.io.new_input(largest.file_path).open() as stream:
+            footer = pq.read_metadata(stream)
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        size, rows = (sum(each) for each in zip(*((g.total_byte_size, g.num_rows) for g in groups), strict=True))
+        fitting = int(policy.row_group_bytes * rows / max(size, 1))
+        return max(MIN_GROUP_ROWS, min(MAX_GROUP_ROWS, fitting)) // VECTOR * VECTOR
 
+    def _compare(self, source: str, target: str) -> None:
+        columns = column_list(self._table.schema())
+        before, after = (self._sum(each, columns) for each in (source, target))
+        if before == after:
+            return
+        names = [field.name for field in self._table.schema().fields]
+        wrong = [name for name in names if self._sum(source, quoted(name)) != self._sum(target, quoted(name))]
+        which = f"in {', '.join(wrong)}" if wrong else "in which columns stand beside each other"
+        message = f"compaction read {before.rows} rows and wrote {after.rows} that differ {which}: refused"
+        raise Terminal(message, mend="Nothing was changed. Keep the table as it is and report this.")
 
-def _reader(table: Table, inputs: Sequence[DataFile]) -> pa.RecordBatchReader:
-    schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
-    scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
+    def _sum(self, source: str, columns: str) -> _Sum:
+        statement = f"SELECT count(*), coalesce(sum(hash({columns})), 0) FROM {source}"
+        rows, checksum = self._session.execute(statement).fetchall()[0]
+        return _Sum(int(rows), int(checksum))
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for file in inputs:  # one after the other: the scan keeps whole files in memory
-            for batch in scan.to_record_batches([FileScanTask(file)]):
-                yield from pa.Table.from_batches([batch]).cast(schema).to_batches()
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    pending: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        pending.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
-            yield pa.Table.from_batches(pending).cast(schema)
-            pending, rows, size = [], 0, 0
-    if rows:
-        yield pa.Table.from_batches(pending).cast(schema)
+    def _duplicates(self, target: str) -> int:
+        same = " AND ".join(f"{quoted(name)} = lag({quoted(name)}) OVER ()" for name in IDENTITY)
+        statement = f"SELECT count(*) FILTER (same) FROM (SELECT {same} AS same FROM {target})"
+        return int(self._session.execute(statement).fetchall()[0][0])

@@ -19,20 +19,27 @@ class Policy:
     Attributes:
         min_files: small files that make an hour due.
         small_bytes: a file below this is small.
-        target_bytes: size of the files written.
-        group_bytes: compressed input of one rewrite and commit; bounds disk and the time that is lost by a crash.
+        group_bytes: compressed input of one rewrite and commit, which makes one file. What is written is about as
+            large, or smaller by what a better compression saves. Bounds disk, and the time that a crash costs.
+        row_group_bytes: of a row group before compression.
         quiet: how long an hour must be over and untouched before it is due.
         settled: after so long without a change two small files are enough: no late event waits for company.
-        memory_bytes: what the sort may use before it spills to disk.
+        memory_bytes: what a rewrite may use before it spills to disk; the process needs about 400 MB more.
+        flink_bytes: an hour with more than this to rewrite is one for the Flink cluster.
     """
 
     min_files: int = 5
     small_bytes: int = SMALL_FILE_BYTES
-    target_bytes: int = 256 * MEBIBYTE
-    group_bytes: int = 2048 * MEBIBYTE
+    group_bytes: int = 384 * MEBIBYTE
+    row_group_bytes: int = 128 * MEBIBYTE
     quiet: timedelta = timedelta(minutes=5)
     settled: timedelta = HOUR
-    memory_bytes: int = 1024 * MEBIBYTE
+    memory_bytes: int = 768 * MEBIBYTE
+    flink_bytes: int = 20 * 1024 * MEBIBYTE
+
+
+GROWTH = 2
+"""A file is merged with smaller ones that together are at least a GROWTH-th of it."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,38 @@ class InputFile:
     bytes: int
 
 
-def choose_files(files: Sequence[InputFile], policy: Policy) -> tuple[tuple[InputFile, ...], ...]:
-    """Return groups of small files to merge, in the given order, each of at most `group_bytes` and two files or more.
+def mergeable(sizes: Iterable[int]) -> int:
+    """Return how many of these small files, the smallest first, are worth merging: none, or two and more.
 
-    A file alone is left: rewriting it gains nothing. Whether the hour is worth it at all is `is_due`'s question.
+    As many as possible, so that the largest is at most GROWTH times as large as the others together. So each rewrite
+    makes the file that a row is in larger by half: however late events trickle in, a row is rewritten
+    log_1.5(small_bytes / size of its first file) times at most, 10 times for a file of 1 MB. Files that are left are
+    each more than GROWTH times the smaller ones together, so they are few: 4 between 1 MB and 64 MB.
     """
+    found = total = 0
+    for number, size in enumerate(sorted(sizes), start=1):
+        if number > 1 and size <= GROWTH * total:
+            found = number
+        total += size
+    return found
+
+
+def choose_files(files: Sequence[InputFile], policy: Policy) -> tuple[tuple[InputFile, ...], ...]:
+    """Return groups of small files to merge (see mergeable), each of at most `group_bytes` and of two files or more.
+
+    Files keep the given order; groups are about equally large. A file alone is left: rewriting it gains nothing.
+    Whether the hour is worth it at all is `is_due`'s question.
+    """
+    small = sorted((file for file in files if file.bytes < policy.small_bytes), key=lambda file: file.bytes)
+    chosen = set(small[: mergeable(file.bytes for file in small)])
+    total = sum(file.bytes for file in chosen)
+    share = total / max(1, -(-total // policy.group_bytes))
     groups: list[list[InputFile]] = []
     filled = 0
     for file in files:
-        if file.bytes >= policy.small_bytes:
+        if file not in chosen:
             continue
-        if not groups or filled + file.bytes > policy.group_bytes:
+        if not groups or filled >= share or filled + file.bytes > policy.group_bytes:
             groups.append([])
             filled = 0
         groups[-1].append(file)
@@ -66,12 +94,13 @@ def is_due(total: HourTotals, now: datetime, policy: Policy) -> bool:
 
     Decided by small files, not by the newest window: an hour that gets late events becomes due again.
     """
-    if total.hour is None or total.small_files < 2 or now < total.hour + HOUR + policy.quiet:
+    worth = mergeable(total.small_sizes)
+    if total.hour is None or not worth or now < total.hour + HOUR + policy.quiet:
         return False
     untouched = now - total.changed_at if total.changed_at else policy.settled
     if untouched >= policy.settled:
         return True
-    return untouched >= policy.quiet and total.small_files >= policy.min_files
+    return untouched >= policy.quiet and worth >= policy.min_files
 
 
 def due_hours(totals: Iterable[HourTotals], now: datetime, policy: Policy) -> tuple[HourTotals, ...]:

@@ -5,8 +5,9 @@ Only manifests are read, never data. A manifest that can't hold the hours asked 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -46,6 +47,7 @@ class HourTotals:
         hour: its start, UTC; None for rows without a time.
         bytes: compressed size of the data files.
         small_files: how many of `files` are below SMALL_FILE_BYTES.
+        small_sizes: their bytes, one each.
         first_time: earliest `_time`, microseconds; None when no file tells.
         last_time: latest `_time`.
         changed_at: when the newest of the files was committed; None when all those snapshots have expired.
@@ -57,6 +59,7 @@ class HourTotals:
     files: int = 0
     bytes: int = 0
     small_files: int = 0
+    small_sizes: tuple[int, ...] = field(default=(), repr=False)
     first_time: datetime | None = None
     last_time: datetime | None = None
     changed_at: datetime | None = None
@@ -156,9 +159,12 @@ def sum_by_hour(
         small: bytes below which a file counts as small.
     """
     totals: dict[datetime | None, HourTotals] = {}
+    sizes: defaultdict[datetime | None, list[int]] = defaultdict(list)
     for entry in entries:
         data_file = entry.data_file
         hour = hour_of(data_file)
+        if data_file.file_size_in_bytes < small:
+            sizes[hour].append(data_file.file_size_in_bytes)
         before = totals.get(hour, HourTotals(hour))
         first, last = _bounds(data_file, time_id)
         changed = committed.get(entry.snapshot_id) if entry.snapshot_id is not None else None
@@ -167,13 +173,13 @@ def sum_by_hour(
             rows=before.rows + data_file.record_count,
             files=before.files + 1,
             bytes=before.bytes + data_file.file_size_in_bytes,
-            small_files=before.small_files + (data_file.file_size_in_bytes < small),
+            small_files=len(sizes[hour]),
             first_time=min((time for time in (before.first_time, first) if time), default=None),
             last_time=max((time for time in (before.last_time, last) if time), default=None),
             changed_at=max((time for time in (before.changed_at, changed) if time), default=None),
             sequence=max(before.sequence, entry.sequence_number or 0),
         )
-    return tuple(totals[hour] for hour in _in_order(totals))
+    return tuple(replace(totals[hour], small_sizes=tuple(sizes[hour])) for hour in _in_order(totals))
 
 
 def changes_since(table: Table, snapshot_id: int | None) -> Changes:

@@ -85,7 +85,7 @@ def test_a_compacted_file_is_sorted_zstd_and_carries_the_tables_field_ids(tmp_pa
 
 
 def test_files_end_at_the_target_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.compaction.rewrite.ROW_GROUP_ROWS", 200)
+    monkeypatch.setattr("assets.compaction.arrow_files.ROW_GROUP_ROWS", 200)
     _, table = lake_with_table(tmp_path)
     written = write_files(table, rows(table, range(500)).to_batches(max_chunksize=50), TEN, target_bytes=1)
     assert [file.record_count for file in written] == [200, 200, 100]  # a row group each

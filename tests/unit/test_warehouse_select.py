@@ -21,6 +21,36 @@ def test_large_files_are_left_alone() -> None:
     assert choose_files(files(100, 40, 5000, 50), POLICY) == (tuple(files(0, 40, 0, 50)[i] for i in (1, 3)),)
 
 
+def test_late_events_rewrite_only_themselves() -> None:
+    large, *late = chosen = files(256, 3, 2, 4)
+    assert choose_files(chosen, POLICY) == (tuple(late),)
+    assert choose_files([large, InputFile("merged", 9)], POLICY) == ()
+
+
+def test_a_medium_file_waits_until_the_late_ones_are_worth_it() -> None:
+    assert choose_files(files(60, 1, 2), POLICY) == (tuple(files(60, 1, 2)[1:]),)
+    assert choose_files(files(60, 20, 10), POLICY) == (tuple(files(60, 20, 10)),)
+
+
+@pytest.mark.parametrize("arrivals", [[1], [1, 3, 1], [7, 1, 1, 1], [1, 20]], ids=str)
+def test_however_late_events_trickle_in_rows_are_seldom_rewritten_and_files_stay_few(arrivals: list[int]) -> None:
+    policy = Policy(small_bytes=64, group_bytes=10_000)
+    held: list[tuple[InputFile, int]] = []  # a file, and how often the row in it that was moved most was rewritten
+    for number, size in enumerate(arrivals * 400):
+        held.append((InputFile(f"late-{number}", size), 0))
+        for group in choose_files([file for file, _ in held], policy):
+            moves = 1 + max(times for file, times in held if file in group)
+            held = [(file, times) for file, times in held if file not in group]
+            held.append((InputFile(f"merged-{number}", sum(file.bytes for file in group)), moves))
+        assert sum(file.bytes < policy.small_bytes for file, _ in held) <= 4
+    assert max(times for _, times in held) <= 10
+
+
+def test_groups_of_a_large_hour_are_about_equal() -> None:
+    sizes = [sum(file.bytes for file in group) for group in choose_files(files(*[20] * 26), POLICY)]
+    assert sizes == [180, 180, 160]
+
+
 @pytest.mark.parametrize("sizes", [(), (10,), (500,), (500, 10, 600)])
 def test_nothing_is_rewritten_for_less_than_two_small_files(sizes: tuple[int, ...]) -> None:
     assert choose_files(files(*sizes), POLICY) == ()
@@ -36,7 +66,8 @@ def test_no_group_exceeds_its_bytes_and_no_file_is_in_two() -> None:
 def hour(small: int, changed: timedelta | None, start: datetime = TEN) -> HourTotals:
     """An hour whose last commit was so long after its end."""
     changed_at = None if changed is None else start + timedelta(hours=1) + changed
-    return HourTotals(start, rows=10, files=small, bytes=10, small_files=small, changed_at=changed_at)
+    sizes = (10,) * small
+    return HourTotals(start, 10, files=small, bytes=10, small_files=small, small_sizes=sizes, changed_at=changed_at)
 
 
 def after_end(minutes: float) -> datetime:
@@ -77,7 +108,7 @@ def test_an_hour_whose_snapshots_expired_is_settled() -> None:
 
 
 def test_rows_without_a_time_are_no_hour() -> None:
-    assert not is_due(HourTotals(None, files=9, small_files=9), TEN, POLICY)
+    assert not is_due(HourTotals(None, files=9, small_files=9, small_sizes=(10,) * 9), TEN, POLICY)
 
 
 def test_the_hour_with_most_small_files_comes_first() -> None:

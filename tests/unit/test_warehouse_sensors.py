@@ -35,7 +35,8 @@ def route(name: str | None = None, since: str = "2026-10-01") -> WarehouseRoute:
 
 
 def news(hour: datetime | None, small: int = 3, new_data: bool = True) -> HourNews:
-    totals = HourTotals(hour, rows=100, files=4, bytes=1000, small_files=small, first_time=hour, last_time=hour)
+    sizes = (9,) * small
+    totals = HourTotals(hour, 100, 4, bytes=1000, small_files=small, small_sizes=sizes, first_time=hour, last_time=hour)
     return HourNews(TABLE, totals, rows_added=40, new_data=new_data, snapshot=2**62 + 1)
 
 
@@ -85,7 +86,7 @@ def test_a_second_warehouse_route_of_a_stream_has_assets_of_its_own() -> None:
 
 
 def total(hour: datetime | None, small: int = 3, files: int = 4) -> HourTotals:
-    return HourTotals(hour, rows=100, files=files, bytes=1000, small_files=small)
+    return HourTotals(hour, rows=100, files=files, bytes=1000, small_files=small, small_sizes=(9,) * small)
 
 
 def test_the_same_files_are_not_compacted_twice_but_tried_again_after_a_while() -> None:
