@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -18,12 +19,37 @@ from keystone_platform.settings import S3Settings
 MAX_THREADS = 4
 """Each holds a row group; with more of them the memory would grow and object store and disk be the limit."""
 
+MERGED_ROWS = 122_880
+"""What DuckDB 1.5 keeps of a sort in memory for each thread that merges; measured to fail below about its bytes."""
+
+BASE_BYTES = 128 * 1024 * 1024
+"""Beside that: buffers of reading and writing."""
+
 FULL_BYTES = 256 * 1024 * 1024
 """A disk with less than this left is full: DuckDB writes blocks of up to some MB, several at a time."""
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a rewrite may use at once."""
+
+    memory_bytes: int
+    threads: int
+
+
+def room_for(row_bytes: int, memory_bytes: int) -> Room:
+    """Return as many threads as can sort rows of that size in that memory.
+
+    One thread has to; so rows of more than about 2.5 KB get more than the default memory, 240 MB for each further KB.
+    """
+    merged = MERGED_ROWS * row_bytes
+    threads = max(1, (memory_bytes - BASE_BYTES) // max(merged, 1))
+    needed = BASE_BYTES + 2 * merged
+    return Room(max(memory_bytes, needed), min(threads, MAX_THREADS, len(os.sched_getaffinity(0))))
+
+
 @contextmanager
-def rewrite_session(table: Table, memory_bytes: int, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def rewrite_session(table: Table, room: Room, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a session that reads and writes the table's files.
 
     Raises:
@@ -32,9 +58,9 @@ def rewrite_session(table: Table, memory_bytes: int, spill: Path) -> Iterator[du
     """
     s3 = _s3(table)
     with closing(bare_session(s3)) as session, _told(table, s3, spill):
-        session.execute("SET memory_limit = ?", [f"{memory_bytes}B"])
+        session.execute("SET memory_limit = ?", [f"{room.memory_bytes}B"])
         session.execute("SET temp_directory = ?", [str(spill / "duckdb")])
-        session.execute("SET threads = ?", [min(MAX_THREADS, len(os.sched_getaffinity(0)))])
+        session.execute("SET threads = ?", [room.threads])
         yield session
 
 
@@ -60,7 +86,7 @@ def _told(table: Table, s3: S3Settings, spill: Path) -> Iterator[None]:
 
 def _no_room(name: str, spill: Path) -> Terminal:
     free = shutil.disk_usage(spill).free
-    message = f"sorting files of {name} needs more room than there is: {free / 1e9:.1f} GB are free in {spill.parent}"
+    message = f"sorting files of {name} needs more than its memory and the {free / 1e9:.1f} GB free in {spill.parent}"
     return Terminal(message, mend="Free space there, name another folder in TMPDIR, or compact on Flink: --on flink.")
 
 

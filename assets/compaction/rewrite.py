@@ -21,16 +21,19 @@ from pyiceberg.table import Table
 from assets.compaction.arrow_files import write_files as write_files  # of those who have rows, not files
 from assets.compaction.columns import IDENTITY, column_list, field_ids, literal, order_by, quoted
 from assets.compaction.data_file import described, new_path
-from assets.compaction.engine import rewrite_session
+from assets.compaction.engine import rewrite_session, room_for
 from assets.compaction.excerpt import write_excerpt
 from assets.compaction.select import Policy
 from assets.compaction.spill import spill_folder
 from keystone_platform.errors import Terminal
 
-MIN_GROUP_ROWS = 8_192
+MIN_GROUP_ROWS = 2_048
 MAX_GROUP_ROWS = 1_000_000
 VECTOR = 2_048
 """DuckDB's row groups are whole vectors."""
+
+HEADER_BYTES = 16
+"""Of each value in DuckDB's rows, beside a text's own bytes."""
 
 COMPRESSION_LEVEL = 3
 """Of zstd; the routers' own files are level 1, since they live for an hour."""
@@ -87,9 +90,12 @@ def rewrite(
     """
     path = new_path(table, hour)
     reached(POINTS[0])
+    row_bytes = _row_bytes(table, inputs)
+    room = room_for(row_bytes, policy.memory_bytes)
+    group_rows = max(MIN_GROUP_ROWS, min(MAX_GROUP_ROWS, policy.row_group_bytes // row_bytes)) // VECTOR * VECTOR
     try:
-        with spill_folder() as spill, rewrite_session(table, policy.memory_bytes, spill) as session:
-            return _Rewrite(table, hour, session, spill, reached).run(inputs, path, policy, sort_by)
+        with spill_folder() as spill, rewrite_session(table, room, spill) as session:
+            return _Rewrite(table, hour, session, spill, reached).run(inputs, path, group_rows, sort_by)
     except BaseException:
         with suppress(FileNotFoundError):
             table.io.delete(path)
@@ -108,10 +114,10 @@ class _Rewrite:
         self._spill = spill
         self._reached = reached
 
-    def run(self, inputs: Sequence[DataFile], path: str, policy: Policy, sort_by: Sequence[str]) -> Rewritten:
+    def run(self, inputs: Sequence[DataFile], path: str, group_rows: int, sort_by: Sequence[str]) -> Rewritten:
         source = self._readable(inputs, "before")
         self._reached(POINTS[1])
-        self._copy(source, path, self._group_rows(inputs, policy), sort_by)
+        self._copy(source, path, group_rows, sort_by)
         self._reached(POINTS[2])
         opened = self._table.io.new_input(path)
         with opened.open() as stream:
@@ -141,16 +147,6 @@ class _Rewrite:
             f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}, FIELD_IDS {field_ids(schema)})"
         )
 
-    def _group_rows(self, inputs: Sequence[DataFile], policy: Policy) -> int:
-        """Return the rows of a row group, from the bytes of a row as the largest input's footer tells them."""
-        largest = max(inputs, key=lambda file: file.file_size_in_bytes)
-        with self._table.io.new_input(largest.file_path).open() as stream:
-            footer = pq.read_metadata(stream)
-        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-        size, rows = (sum(each) for each in zip(*((g.total_byte_size, g.num_rows) for g in groups), strict=True))
-        fitting = int(policy.row_group_bytes * rows / max(size, 1))
-        return max(MIN_GROUP_ROWS, min(MAX_GROUP_ROWS, fitting)) // VECTOR * VECTOR
-
     def _compare(self, source: str, target: str) -> None:
         columns = column_list(self._table.schema())
         before, after = (self._sum(each, columns) for each in (source, target))
@@ -171,3 +167,12 @@ class _Rewrite:
         same = " AND ".join(f"{quoted(name)} = lag({quoted(name)}) OVER ()" for name in IDENTITY)
         statement = f"SELECT count(*) FILTER (same) FROM (SELECT {same} AS same FROM {target})"
         return int(self._session.execute(statement).fetchall()[0][0])
+
+
+def _row_bytes(table: Table, inputs: Sequence[DataFile]) -> int:
+    """Return the bytes of a row in memory, as the footer of the largest input tells them."""
+    largest = max(inputs, key=lambda file: file.file_size_in_bytes)
+    with table.io.new_input(largest.file_path).open() as stream:
+        footer = pq.read_metadata(stream)
+    size = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
+    return size // max(footer.num_rows, 1) + HEADER_BYTES * footer.num_columns
