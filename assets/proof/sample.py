@@ -81,6 +81,8 @@ def _blocks(span: Span, share: int, seed: str) -> Iterator[Block]:
     for number in range(BLOCKS):
         low = span.begin + span.offsets * number // BLOCKS
         high = span.begin + span.offsets * (number + 1) // BLOCKS
+        if low == high:
+            continue
         room = max(0, high - low - size)
         begin = low + (_any(f"{seed}/{span.topic}/{span.partition}/{number}", room) if number else 0)
         yield Block(span.topic, span.partition, begin, min(begin + size, high))
