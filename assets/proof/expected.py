@@ -36,7 +36,7 @@ class RowMark:
         if plan.source.raw:
             selected[RAW_COLUMN] = quoted(RAW_COLUMN)
         values = [f"CAST({selected.get(name, 'NULL')} AS {kind})" for name, kind in self._columns]
-        return _hash(values, "_timestamp * 1000")
+        return _hash(values, "_timestamp::HUGEINT * 1000")
 
 
 class Expected:
@@ -58,4 +58,4 @@ class Expected:
 
 
 def _hash(values: Sequence[str], micros: str) -> str:
-    return f"hash({', '.join([*values, '_guid', f'CAST({micros} AS BIGINT)'])})"
+    return f"hash({', '.join([*values, '_guid', f'CAST({micros} AS HUGEINT)'])})"

@@ -12,8 +12,11 @@ from keystone_platform.plan.hour_proof import Span
 SAMPLE_OFFSETS = 100_000
 """An hour with so many offsets is compared whole; of a larger one about so many."""
 
-BLOCKS = 4
-"""Blocks of a partition: the first begins where the segment does, each other anywhere in its quarter."""
+BLOCKS = range(2, 5)
+"""Of a partition: the first begins where the segment does, each other anywhere in its share of it."""
+
+ALL_BLOCKS = 32
+"""In all, as long as each partition has its least: each is a query of its own."""
 
 LEAST_BLOCK = 100
 
@@ -45,7 +48,8 @@ def sampled(spans: Sequence[Span], seed: str, budget: int = SAMPLE_OFFSETS) -> t
     total = sum(span.offsets for span in spans)
     if total <= budget:
         return whole(spans)
-    return tuple(block for span in spans for block in _blocks(span, budget * span.offsets // total, seed))
+    count = min(BLOCKS[-1], max(BLOCKS[0], ALL_BLOCKS // len(spans)))
+    return tuple(block for span in spans for block in _blocks(span, budget * span.offsets // total, count, seed))
 
 
 def whole(spans: Iterable[Span]) -> tuple[Block, ...]:
@@ -76,11 +80,11 @@ def windows(blocks: Sequence[Block], size: int = WINDOW_OFFSETS) -> Iterator[Win
         yield tuple(block for block in round_ if block)
 
 
-def _blocks(span: Span, share: int, seed: str) -> Iterator[Block]:
-    size = min(max(LEAST_BLOCK, share // BLOCKS), -(-span.offsets // BLOCKS))
-    for number in range(BLOCKS):
-        low = span.begin + span.offsets * number // BLOCKS
-        high = span.begin + span.offsets * (number + 1) // BLOCKS
+def _blocks(span: Span, share: int, count: int, seed: str) -> Iterator[Block]:
+    size = min(max(LEAST_BLOCK, share // count), -(-span.offsets // count))
+    for number in range(count):
+        low = span.begin + span.offsets * number // count
+        high = span.begin + span.offsets * (number + 1) // count
         if low == high:
             continue
         room = max(0, high - low - size)

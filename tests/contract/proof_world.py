@@ -158,7 +158,11 @@ class World:
 
     def prove(self, hour: datetime = TEN, **asked: Any) -> HourProof:
         """Prove an hour, by default whole."""
-        return prove_hour(self.settings, Task(self.plan, hour, **({"whole": True} | asked)), NOW)
+        proof = prove_hour(self.settings, Task(self.plan, hour, **({"whole": True} | asked)), NOW)
+        found = proof.compared
+        assert found.read == found.landed + found.filtered + found.dead + found.missing + found.waiting
+        assert found.offsets == found.read + found.empty
+        return proof
 
     def with_plan(self, condition: str | None) -> World:
         """The same with another filter."""
