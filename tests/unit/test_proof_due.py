@@ -8,11 +8,12 @@ import pytest
 
 from assets.compaction.select import Policy
 from assets.due import RETRY_AFTER
-from assets.proof.due import PATIENCE, QUIET, Backlog, backlog, proof_request
+from assets.proof.due import PATIENCE, QUIET, Backlog, ProofCursor, _read, backlog, proof_request
 from keystone_platform.gateways.iceberg_files import HourTotals
 from keystone_platform.plan.hour_proof import HOUR, Standing, Verdict
 from tests.contract.lake_tables import TEN
 from tests.unit.test_warehouse_sensors import NOW, route
+from tests.unit.test_warehouse_sensors import total as with_small_files
 
 OVER = TEN + HOUR
 
@@ -63,7 +64,7 @@ def test_an_hour_whose_events_have_not_landed_is_looked_at_again_for_a_day() -> 
 
 def test_the_newest_hours_go_first_and_hours_that_will_be_compacted_are_left_to_that() -> None:
     hours = [total(TEN + number * HOUR, changed_at=None) for number in range(3)]
-    small = HourTotals(TEN + 3 * HOUR, rows=1, files=9, bytes=9, small_files=9, changed_at=None)
+    small = with_small_files(TEN + 3 * HOUR, small=9)
     found = backlog([*hours, small, total(None)], {}, NOW, Policy())
     assert [each.hour for each in found.due] == [TEN + 2 * HOUR, TEN + HOUR, TEN]
 
@@ -81,6 +82,4 @@ def test_the_same_hour_is_asked_for_once_in_a_span_and_again_when_it_changed() -
 
 @pytest.mark.parametrize("nonsense", ["{", "[]", '{"tables": 3}'])
 def test_a_cursor_that_is_nonsense_begins_anew(nonsense: str) -> None:
-    from assets.proof.due import ProofCursor, _read
-
     assert _read(nonsense) == ProofCursor()
