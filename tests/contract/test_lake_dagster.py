@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from assets.definitions import defs
 from assets.due import compaction_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
-from assets.upkeep.asset import UpkeepConfig
+from assets.upkeep.asset import UpkeepConfig, upkeep_asset
+from assets.upkeep.declared import retention_of
 from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.gateways.objects import StoredObject
+from keystone_platform.plan.declared_tables import load_declared_tables
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams_leniently
-from tests.contract.folder_store import FolderStore, path_of
+from tests.contract.folder_store import FolderStore
 from tests.contract.lake_tables import ELEVEN, TEN, lake_with_table, land, local_settings, warehouse_plan
 from tests.control.fakes import FakeKafka
 
@@ -176,11 +180,11 @@ def test_servers_that_do_not_answer_fail_no_sensor(location: dg.Definitions, tmp
     assert "does not answer" in str(evaluate(location, "views_sensor").skip_message)
 
 
-def upkeep(location: dg.Definitions, *tasks: str) -> dg.ExecuteInProcessResult:
-    warehouse = FolderWarehouse(settings_file=os.environ[SETTINGS_VARIABLE])
+def upkeep(*tasks: str) -> dg.ExecuteInProcessResult:
+    declared = load_declared_tables(Path(os.environ[STREAMS_VARIABLE]))
     return dg.materialize(
-        [location.resolve_assets_def(keys.UPKEEP)],
-        resources={"warehouse": warehouse},
+        [upkeep_asset(retention_of(declared.values()))],
+        resources={"warehouse": FolderWarehouse()},
         run_config=dg.RunConfig(ops={"upkeep": UpkeepConfig(tasks=list(tasks))}),
         raise_on_error=False,
     )
@@ -190,25 +194,28 @@ class FolderWarehouse(WarehouseResource):
     """The warehouse of a folder."""
 
     def objects(self) -> FolderStore:  # type: ignore[override]
-        return FolderStore()
+        return StoreWithoutOne()
+
+
+class StoreWithoutOne(FolderStore):
+    """Lists nothing of one table."""
+
+    def walk(self, prefix: str) -> Iterator[StoredObject]:
+        return iter(()) if "a_broken_one" in prefix else super().walk(prefix)
 
 
 def test_upkeep_of_all_tables_tells_what_went_and_a_table_that_fails_keeps_no_other_from_it(
-    location: dg.Definitions, lake: IcebergLake
+    lake: IcebergLake,
 ) -> None:
     land(lake.load("events.playback"), range(10), hour=TEN - timedelta(days=40))
-    done = upkeep(location, "retention", "snapshots")
+    done = upkeep("retention", "snapshots")
     (told,) = done.asset_materializations_for_node("upkeep")
     assert told.metadata["keystone/removed_rows"].value == 10  # keep_days of the YAML
     assert told.metadata[keys.TABLES].value == 1
     lake.ensure_table(warehouse_plan(table="events.a_broken_one"))
-    broken = lake.load("events.a_broken_one")
-    land(broken, range(10))
-    head = broken.refresh().current_snapshot()
-    assert head
-    path_of(head.manifest_list).unlink()
+    land(lake.load("events.a_broken_one"), range(10))
     land(lake.load("events.playback"), range(5), hour=TEN - timedelta(days=40))
-    failed = upkeep(location, "retention", "orphans")
+    failed = upkeep("retention", "orphans")
     assert not failed.success
     (observed,) = [event.asset_observation_data.asset_observation for event in failed.get_asset_observation_events()]
     assert observed.metadata[keys.FAILED_TABLES].value == 1
