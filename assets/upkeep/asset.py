@@ -20,6 +20,9 @@ from keystone_platform.gateways.clock import Clock, SystemClock
 HOURLY: tuple[Task, ...] = ("retention", "snapshots")
 """A router adds a snapshot every few seconds to metadata that every commit writes anew: once a day is not enough."""
 
+WORTH = 0.2
+"""The hourly run leaves a table alone until a fifth of its snapshots may go: about five reads for each that goes."""
+
 SHOWN = 100
 """Tables that a materialisation lists; those with something removed, most bytes first."""
 
@@ -33,17 +36,19 @@ class UpkeepConfig(dg.Config):
     Attributes:
         tasks: of retention, snapshots, orphans and uploads.
         dry_run: only tell what would go.
+        worth: see Order.
     """
 
     tasks: list[str] = Field(default_factory=lambda: [str(task) for task in TASKS])
     dry_run: bool = False
+    worth: float = 0.0
 
     def order(self) -> Order:
         """Return the order; InvalidSpec for a task that is none."""
         if unknown := set(self.tasks) - set(TASKS):
             message = f"{', '.join(sorted(unknown))}: no task of upkeep"
             raise InvalidSpec(message, mend=f"Tasks are {', '.join(TASKS)}.")
-        return order([task for task in TASKS if task in self.tasks], dry_run=self.dry_run)
+        return order([task for task in TASKS if task in self.tasks], dry_run=self.dry_run, worth=self.worth)
 
 
 def upkeep_asset(retention: Mapping[str, Retention], clock: Clock | None = None) -> dg.AssetsDefinition:
@@ -83,7 +88,10 @@ def upkeep_asset(retention: Mapping[str, Retention], clock: Clock | None = None)
 
 def upkeep_schedules() -> list[dg.ScheduleDefinition]:
     """Return what materialises it: hourly what must not wait, all of it once a day."""
-    return [_schedule("upkeep_hourly", "20 * * * *", HOURLY), _schedule("upkeep_daily", "40 3 * * *", TASKS)]
+    return [
+        _schedule("upkeep_hourly", "20 * * * *", UpkeepConfig(tasks=list(HOURLY), worth=WORTH)),
+        _schedule("upkeep_daily", "40 3 * * *", UpkeepConfig()),
+    ]
 
 
 def upkeep_metadata(reports: Sequence[TableReport]) -> dict[str, Any]:
@@ -114,12 +122,12 @@ def _record(report: TableReport) -> dg.TableRecord:
     return dg.TableRecord({"table": report.table, "freed_bytes": report.freed, "removed": went})
 
 
-def _schedule(name: str, cron: str, tasks: Sequence[Task]) -> dg.ScheduleDefinition:
+def _schedule(name: str, cron: str, config: UpkeepConfig) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=name,
         cron_schedule=cron,
         target=dg.AssetSelection.assets(keys.UPKEEP),
-        run_config=dg.RunConfig(ops={"upkeep": UpkeepConfig(tasks=list(tasks))}),
-        description=f"Upkeep of all tables: {', '.join(tasks)}.",
+        run_config=dg.RunConfig(ops={"upkeep": config}),
+        description=f"Upkeep of all tables: {', '.join(config.tasks)}.",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )

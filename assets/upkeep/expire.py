@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
@@ -18,6 +18,7 @@ from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveS
 
 from assets.upkeep.history import Keeping, expired
 from assets.upkeep.metadata import keeping, past, refs
+from assets.upkeep.policy import Order
 from assets.upkeep.reach import Sized, live_files, manifests_of
 from assets.upkeep.report import Removal, removal
 from keystone_platform.errors import Transient
@@ -51,9 +52,7 @@ class Expiry:
         )
 
 
-def expire(
-    table: Table, objects: ObjectStore, now: datetime, *, older_than: timedelta | None = None, dry_run: bool = False
-) -> Expiry:
+def expire(table: Table, objects: ObjectStore, now: datetime, order: Order) -> Expiry:
     """Expire at most SNAPSHOTS_PER_COMMIT snapshots that `history.expired` lets go, oldest first; a dry run tells all.
 
     Blocks for a read of each manifest list that the table has, of the manifests that only the expired snapshots had,
@@ -63,36 +62,35 @@ def expire(
         table: is refreshed.
         objects: deletes.
         now: the time.
-        older_than: instead of the table's `history.expire.max-snapshot-age-ms`.
-        dry_run: only tell.
+        order: its `snapshot_age`, `worth` and `dry_run`.
 
     Raises:
         Transient: the table kept changing; nothing was done.
         FileNotFoundError: a file that the table still needs is missing: nothing was deleted.
     """
-    before, after = _committed(table, now, older_than, dry_run=dry_run)
+    before, after = _committed(table, now, order)
     remaining = {each.snapshot_id for each in after.snapshots}
     gone = tuple(each for each in before.snapshots if each.snapshot_id not in remaining)
     if not gone:
         return Expiry()
     found = _unreached(table, before, after, gone)
-    if not dry_run:
+    if not order.dry_run:
         objects.delete(path for path, _ in (*found.data, *found.metadata))
     return found
 
 
-def _committed(
-    table: Table, now: datetime, older_than: timedelta | None, *, dry_run: bool
-) -> tuple[TableMetadata, TableMetadata]:
+def _committed(table: Table, now: datetime, order: Order) -> tuple[TableMetadata, TableMetadata]:
     """Return the metadata before and after the commit that removes the snapshots."""
     for _ in range(ATTEMPTS):
         before = table.refresh().metadata
-        settled = keeping(before)
-        wanted = Keeping(older_than, settled.least) if older_than is not None else settled
-        going = expired(past(before), refs(before), wanted, now)[: None if dry_run else SNAPSHOTS_PER_COMMIT]
-        if not going:
+        wanted = keeping(before)
+        if order.snapshot_age is not None:
+            wanted = Keeping(order.snapshot_age, wanted.least)
+        going = expired(past(before), refs(before), wanted, now)
+        if not going or len(going) < order.worth * len(before.snapshots):
             return before, before
-        if dry_run:
+        going = going[: None if order.dry_run else SNAPSHOTS_PER_COMMIT]
+        if order.dry_run:
             rest = [each for each in before.snapshots if each.snapshot_id not in set(going)]
             return before, before.model_copy(update={"snapshots": rest})
         try:

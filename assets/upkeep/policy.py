@@ -26,12 +26,15 @@ class Order:
         safe_age: orphans and uploads younger than this stay.
         snapshot_age: instead of each table's `history.expire.max-snapshot-age-ms`.
         dry_run: only tell.
+        worth: snapshots wait until so large a share of a table's history may go. Each expiry reads all manifest lists
+            that stay, so one that removes a tenth of what it reads costs ten requests a snapshot.
     """
 
     tasks: tuple[Task, ...] = TASKS
     safe_age: timedelta = SAFE_AGE
     snapshot_age: timedelta | None = None
     dry_run: bool = False
+    worth: float = 0.0
 
     def wants(self, task: Task) -> bool:
         """Whether the task was asked for."""
@@ -44,6 +47,7 @@ def order(
     *,
     dry_run: bool = False,
     below_floor: bool = False,
+    worth: float = 0.0,
 ) -> Order:
     """Return the order for these tasks, all without any.
 
@@ -52,7 +56,7 @@ def order(
     """
     chosen = tuple(task for task in TASKS if not tasks or task in tasks)
     if older_than is None:
-        return Order(chosen, dry_run=dry_run)
+        return Order(chosen, dry_run=dry_run, worth=worth)
     if not tasks or "retention" in tasks:
         message = "an age was given, and tasks that it is not for"
         raise InvalidSpec(
@@ -61,4 +65,4 @@ def order(
     if older_than < FLOOR and not below_floor:
         message = f"{older_than} is younger than what somebody may be writing or reading"
         raise InvalidSpec(message, mend="Take an hour at least; --below-floor if nobody uses the table.")
-    return Order(chosen, older_than, older_than, dry_run)
+    return Order(chosen, older_than, older_than, dry_run, worth)

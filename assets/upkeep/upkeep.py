@@ -130,11 +130,10 @@ class _Work:
         self.removed += dropped.removals()
 
     def _expire(self, table: Table, _: Collection[str]) -> None:
-        dry_run = self.order.dry_run
         while True:
-            done = expire(table, self.by.objects, self._now, older_than=self.order.snapshot_age, dry_run=dry_run)
+            done = expire(table, self.by.objects, self._now, self.order)
             self.removed += done.removals()
-            if dry_run or not done.snapshots:
+            if self.order.dry_run or not done.snapshots:
                 return
 
     def _orphans(self, table: Table, shared: Collection[str]) -> None:

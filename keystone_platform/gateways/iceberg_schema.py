@@ -57,7 +57,9 @@ TABLE_PROPERTIES = {
     # a quiet stream commits nothing; the default is a commit without files every tenth checkpoint
     "flink.max-continuous-empty-commits": str(2**31 - 1),
     "write.metadata.metrics.default": "truncate(16)",
-    "history.expire.max-snapshot-age-ms": str(24 * 60 * 60 * 1000),
+    # upkeep expires by these (assets/upkeep). Every commit writes all snapshots that are left into a new metadata file,
+    # and readers parse it: six hours of a commit every ten seconds are 1.8 MB, a day is 7.4 MB
+    "history.expire.max-snapshot-age-ms": str(6 * 60 * 60 * 1000),
     "history.expire.min-snapshots-to-keep": "50",
     # the router's committer and compaction collide: each tries again for a minute rather than failing a job; waiting
     # long helps nobody, since the other one comes back every few seconds

@@ -97,7 +97,7 @@ def test_a_tagged_snapshot_is_read_to_the_end_after_everything_else_went(world: 
 
 def test_a_reader_of_what_was_the_newest_state_a_moment_ago_has_its_grace(world: World) -> None:
     fill(world)
-    world.clock.by = timedelta(hours=23)
+    world.clock.by = timedelta(hours=5)
     assert world.upkeep("snapshots").removed == ()
 
 
@@ -108,6 +108,12 @@ def test_the_table_says_what_stays(tmp_path: Path) -> None:
     with world.table.transaction() as transaction:
         transaction.set_properties({"history.expire.max-snapshot-age-ms": str(10 * 24 * 3600 * 1000)})
     assert world.upkeep("snapshots").removed == ()
+
+
+def test_an_hourly_run_waits_until_it_is_worth_its_requests(world: World) -> None:
+    fill(world)  # seven of eight may go
+    assert world.upkeep("snapshots", worth=0.9).removed == ()
+    assert world.upkeep("snapshots", worth=0.8).count("snapshots") == 7
 
 
 def test_a_table_that_shares_its_files_is_left_alone(tmp_path: Path) -> None:
