@@ -14,7 +14,7 @@ from assets.backfill.job import JobRunner
 from assets.backfill.proof import BranchProof, Expected, Tell, expected, prove
 from assets.backfill.rows import Survey, landed
 from assets.backfill.swap import Swapped, swap, swapped
-from keystone_platform.errors import InvalidSpec, Terminal
+from keystone_platform.errors import Conflict, InvalidSpec, Terminal
 from keystone_platform.gateways.iceberg_files import hour_of
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.lake import IcebergLake
@@ -154,19 +154,19 @@ def _swap(
 ) -> tuple[Swapped, Expected | None]:
     """Run the job, prove its branch and swap it in; whatever fails for good takes the branch away again."""
     table.refresh()
-    if (done := swapped(table, backfill)) is not None:
-        return done, None
     try:
+        if (done := swapped(table, backfill)) is not None:
+            return done, None
         servers.jobs.run(plan, backfill, bool(written(table, backfill)), tell)
         table.refresh()
         files = written(table, backfill)
         proof = prove(servers.properties, plan, backfill.scope, table, files, tell)
         _refuse_unproven(backfill, proof)
-    except Terminal:
+        tell(f"swapping {proof.written:,} rows in")
+        return swap(table, backfill, files, servers.jobs.clock), proof.expected
+    except (Terminal, Conflict):
         abandon(servers, table, backfill)
         raise
-    tell(f"swapping {proof.written:,} rows in")
-    return swap(table, backfill, files, servers.jobs.clock), proof.expected
 
 
 def abandon(servers: Servers, table: Table, backfill: Backfill) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from keystone_platform.plan.backfill import Outline, Request, TimeRange
     from keystone_platform.plan.declared_tables import DeclaredTable
 
+LONGEST = timedelta(days=100)
+"""Times of one backfill; hours are looked through one by one."""
+
 _MEND = "Write it as 2026-11-01T10 or 2026-11-01T10:30, in UTC."
 
 
@@ -120,6 +123,9 @@ def _request(hour: Sequence[str], start: str | None, end: str | None, spans: Seq
         raise InvalidSpec(message, mend="Name --hour (or --from and --to), or --offsets.")
     if spans:
         return Request(spans=tuple(sorted(map(parse_span, spans), key=lambda each: (each.topic, each.partition))))
+    if sum((each.end - each.start for each in ranges), timedelta(0)) > LONGEST:
+        message = f"a backfill of more than {LONGEST.days} days"
+        raise InvalidSpec(message, mend="Take it in parts, or by --offsets.")
     return Request(times=merged(ranges), late=timedelta(hours=late))
 
 

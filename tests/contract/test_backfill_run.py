@@ -15,7 +15,7 @@ from assets.backfill.backfill import BackfillReport, Servers
 from assets.backfill.intent import unfinished
 from assets.backfill.job import SILENCE_S, JobRunner
 from assets.backfill.proof import BranchProof, Expected
-from keystone_platform.errors import InvalidSpec, Terminal, Transient, UnknownOutcome
+from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.backfill import Backfill, Request, Span, hours
@@ -285,6 +285,23 @@ def test_another_plan_does_not_go_on_with_what_the_one_before_began(world: World
     work.abandon(world.servers, world.table, left)
     assert seen(world.table) == AFTER
     assert (unfinished(world.table), world.table.refs().keys()) == ({}, {"main"})
+
+
+def test_a_branch_that_somebody_removed_does_not_stop_the_next_backfill(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_branch(_: int) -> BranchProof:
+        (branch,) = world.lake.load(TABLE).refs().keys() - {"main"}
+        world.lake.load(TABLE).manage_snapshots().remove_branch(branch).commit()
+        return BranchProof(Expected(20, 20, 0), 20, 0, 0, 0)
+
+    with monkeypatch.context() as patch:
+        told_by(patch, remove_branch)
+        with pytest.raises(Conflict, match="removed by somebody"):
+            world.run()
+    assert seen(world.table) == BEFORE
+    assert not world.run().resumed
+    assert seen(world.table) == AFTER
 
 
 def lost_after(world: World, looks: int) -> None:
