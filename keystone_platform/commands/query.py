@@ -76,8 +76,10 @@ def sql(
 
 def _answer(settings: Settings, text: str, moment: Moment, mode: Mode, *, locked: bool) -> None:
     from keystone_platform.query import answer as answers
-    from keystone_platform.query.locked import locked_session
+    from keystone_platform.query.locked import bound_process, locked_session
 
+    if locked:
+        bound_process()
     started = time.monotonic()
     result = locked_session(settings, moment=moment).query(text) if locked else answers.ask(settings, text, moment)
     if mode == "json":

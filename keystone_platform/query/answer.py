@@ -66,7 +66,7 @@ def ask(settings: Settings, sql: str, moment: Moment = NEWEST) -> Answer:
 def views_for(lake: IcebergLake, sql: str, tables: Sequence[str], moment: Moment) -> tuple[View, ...]:
     """Return the views that the statement needs; all when it names no table, so that SHOW and errors see them."""
     named = named_tables(sql, tables)
-    return views_of(lake, named or None, moment, lambda table: not named or names_proven(sql, table))
+    return views_of(lake, named or None, moment, lambda table: not named or names_proven(sql, table), tables)
 
 
 def run(session: duckdb.DuckDBPyConnection, s3: S3Settings, sql: str, tables: Sequence[str]) -> Answer:

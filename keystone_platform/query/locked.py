@@ -4,18 +4,20 @@ Two locks. The statement is checked against an allow-list over DuckDB's parse tr
 open what happens inside an allowed folder (COPY into it, `s3://…/x?s3_endpoint=elsewhere`) and in the catalog (DROP,
 CREATE SECRET). And DuckDB itself is told to open no file outside the granted tables' folders and to change no setting,
 in case a statement is understood otherwise than it was checked. What neither does: keep a query from taking CPU that
-others of the process want, and bound what one huge value takes. Run it in a process of its own, with a key that can
-only read.
+others of the process want, and, without `bound_process`, bound what one huge value takes. Run it in a process of its
+own, with a key that can only read.
 """
 
 from __future__ import annotations
 
+import resource
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
+import psutil
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.lake import IcebergLake
@@ -28,6 +30,9 @@ from keystone_platform.settings import S3Settings, Settings
 
 REMOTE_ONLY = "LocalFileSystem,HTTPFileSystem,HuggingFaceFileSystem"
 """DuckDB's file systems that tables in an object store don't need."""
+
+PROCESS_BYTES = 3 * 1024**3
+"""What a process that is bound may take on top of what it has: twice the memory of a session and its threads."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +76,17 @@ class LockedSession:
             Transient, Terminal: the object store does not answer, or refuses.
         """
         check_statement(self._session, sql, self._tables)
-        with self._in_time(), translated(self._s3):
+        with self._within_limits() as is_over, translated(self._s3):
             self._session.execute(sql)
             columns = tuple(column[0] for column in self._session.description or ())
             rows: list[Row] = []
-            while batch := self._session.fetchmany(FETCH_ROWS):
+            while not is_over() and (batch := self._session.fetchmany(FETCH_ROWS)):
                 rows += batch
                 if len(rows) > self._limits.rows:
                     message = f"the answer has more than {self._limits.rows:,} rows"
                     raise InvalidSpec(message, mend="Aggregate, or add LIMIT.")
+            if is_over():  # between two batches there was nothing to interrupt
+                raise self._too_long()
         return Answer(columns, [rows])
 
     def close(self) -> None:
@@ -87,23 +94,47 @@ class LockedSession:
         self._session.close()
 
     @contextmanager
-    def _in_time(self) -> Iterator[None]:
-        timer = threading.Timer(self._limits.timeout_s, self._session.interrupt)
+    def _within_limits(self) -> Iterator[Callable[[], bool]]:
+        over = threading.Event()
+
+        def end() -> None:
+            over.set()
+            self._session.interrupt()
+
+        timer = threading.Timer(self._limits.timeout_s, end)
         timer.daemon = True
         timer.start()
         try:
-            yield
+            yield over.is_set
+        except MemoryError as error:
+            raise self._too_much() from error
         except InvalidSpec as error:
             match error.__cause__:
                 case duckdb.InterruptException():
-                    message = f"the query did not end within {self._limits.timeout_s:g} s"
-                    raise InvalidSpec(message, mend="A condition on _time makes it read less.") from error
+                    raise self._too_long() from error
                 case duckdb.OutOfMemoryException():
-                    message = f"the query needs more than {self._limits.memory} of memory"
-                    raise InvalidSpec(message, mend="Read fewer rows or columns, or group by fewer values.") from error
+                    raise self._too_much() from error
             raise
         finally:
             timer.cancel()
+
+    def _too_long(self) -> InvalidSpec:
+        message = f"the query did not end within {self._limits.timeout_s:g} s"
+        return InvalidSpec(message, mend="A condition on _time makes it read less.")
+
+    def _too_much(self) -> InvalidSpec:
+        message = f"the query needs more than {self._limits.memory} of memory"
+        return InvalidSpec(message, mend="Read fewer rows or columns, or group by fewer values.")
+
+
+def bound_process(more: int = PROCESS_BYTES) -> None:
+    """Let this process take so many bytes beyond what it has; for one that runs locked sessions and nothing else.
+
+    DuckDB's own limit does not count what it computes values in: `len(range(100000000))` took 1.2 GB under a limit of
+    200 MB. Beyond this one it gets no memory, and the query fails.
+    """
+    size = psutil.Process().memory_info().vms + more
+    resource.setrlimit(resource.RLIMIT_AS, (size, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def locked_session(

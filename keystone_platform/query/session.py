@@ -48,6 +48,7 @@ def views_of(
     tables: Collection[str] | None,
     moment: Moment = NEWEST,
     wants_proven: Callable[[str], bool] = lambda _: True,
+    known: Collection[str] | None = None,
 ) -> tuple[View, ...]:
     """Return the views that show the tables at that moment, and the proven ones that are wanted.
 
@@ -56,11 +57,12 @@ def views_of(
         tables: default: all; then those without that moment are left out.
         moment: what they show.
         wants_proven: whether a table's view as of its last proven hour is asked for as well.
+        known: all tables there are, where the caller knows.
 
     Raises:
         InvalidSpec: a named table has no such moment (any more), or none of the tables has the snapshot.
     """
-    known = lake.tables()
+    known = lake.tables() if known is None else known
     found: list[View] = []
     missed: list[InvalidSpec] = []
     for name in known if tables is None else tables:
@@ -72,8 +74,8 @@ def views_of(
             continue
         extra = proven_view(table, known) if wants_proven(name) else None
         found += [extra] if extra else []
-    required = not found if tables is None or isinstance(moment, OfSnapshot) else True
-    if missed and required and not (tables is None and moment == NEWEST):
+    needed = tables is not None and not isinstance(moment, OfSnapshot)  # a snapshot is of one of them
+    if missed and (needed or not (found or moment == NEWEST)):
         raise missed[0]
     return tuple(found)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from keystone_platform.errors import InvalidSpec, KeystoneError
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.locked import Limits, LockedSession, locked_session
-from keystone_platform.settings import Settings
+from keystone_platform.settings import SETTINGS_VARIABLE, Settings
 from tests.contract.lake_tables import ELEVEN, TABLE, lake_with_table, land, local_settings, warehouse_plan
 
 OTHER = "events.payroll"
@@ -218,6 +221,27 @@ def test_a_query_that_wants_all_memory_is_refused(settings: Settings) -> None:
     with pytest.raises(InvalidSpec, match="more than 100MB of memory"):
         session.query("select range % 3000000, list(range) from range(30000000) group by all")
     assert list(session.query("select 1").rows()) == [(1,)]
+
+
+def test_the_command_line_takes_no_more_memory_for_one_huge_value(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    environment = {**os.environ, SETTINGS_VARIABLE: str(tmp_path / "settings.json")}
+
+    def asked(sql: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-c",
+            "from keystone_platform.cli import main; main()",
+            "sql",
+            "--locked",
+            "--csv",
+            sql,
+        ]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    huge = asked("select len(range(1000000000))")  # 8 GB in one value
+    assert (huge.returncode, "of memory" in huge.stderr) == (1, True), huge.stderr
+    assert asked(f"select count(*) as n from {OTHER}").stdout == "n\n7\n"
 
 
 def test_an_answer_with_more_rows_than_allowed_is_refused_rather_than_cut(locked: LockedSession) -> None:

@@ -189,7 +189,6 @@ def test_the_command_line_travels_in_time(run: CliRunner, lake: IcebergLake) -> 
     assert rows("--snapshot", str(listed[2]["snapshot_id"])) == 30
     assert rows("--as-of", listed[1]["committed_at"]) == 60
     assert rows("--proven") == 40
-    assert rows("--locked") == 70
     shown = run.invoke(app, ["snapshots", TABLE, "--limit", "1"]).stdout
     assert "append" in shown
     assert "3 older ones" in shown
