@@ -29,7 +29,10 @@ def open_shell(settings: Settings, manner: Manner) -> None:
     """Read, run and show statements until the user leaves."""
     shell = Shell(settings, stdout_console(), manner)
     shell.refresh()
-    print(f"{len(shell.tables)} tables as of {manner.moment}. .help tells what there is, Ctrl-D leaves.")
+    number = len(shell.tables)
+    print(
+        f"{number} table{'' if number == 1 else 's'} as of {manner.moment}. .help tells what there is, Ctrl-D leaves."
+    )
     converse(shell, prompt_session(shell, history_file(os.environ)))
 
 
