@@ -86,6 +86,8 @@ def _check_node(node: Node, granted: Collection[tuple[str, ...]], names: Collect
 
 
 def _tree(session: duckdb.DuckDBPyConnection, sql: str) -> Node:
+    if "\x00" in sql:  # where one reader may end and another go on
+        _refuse("a statement with a zero byte", "Leave it out.")
     try:
         statements = duckdb.extract_statements(sql)
     except duckdb.Error as error:
@@ -98,8 +100,12 @@ def _tree(session: duckdb.DuckDBPyConnection, sql: str) -> Node:
         text, explained = _EXPLAIN.subn("", sql, count=1)
         if not explained:
             _refuse("this form of EXPLAIN", "EXPLAIN SELECT … and EXPLAIN ANALYZE SELECT … are there.")
-    found = session.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
-    tree: Node = json.loads(found[0]) if found else {"error": True}
+    try:
+        found = session.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
+        tree: Node = json.loads(found[0]) if found else {"error": True}
+    except (duckdb.Error, RecursionError) as error:
+        message = "the statement is nested too deep, or too long"
+        raise InvalidSpec(message, mend="Take it apart.") from error
     if tree.get("error") or len(tree["statements"]) != 1:
         _refuse("this statement", "PIVOT needs its values: PIVOT … ON column IN (…).")
     return tree

@@ -177,6 +177,23 @@ def test_an_attack_is_refused_and_the_session_goes_on(
     assert not list(Path("/tmp").glob("keystone-attack*"))
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select " + "+".join(["1"] * 5_000),
+        "select " + "[" * 900 + "1" + "]" * 900,
+        "select * from " + "(select * from " * 900 + "range(1)" + ")" * 900,
+        "select '" + "x" * 5_000_000,
+        "select 1 \x00 ; drop view events.playback",
+    ],
+    ids=["sum", "lists", "subqueries", "text", "zero byte"],
+)
+def test_a_monstrous_statement_is_an_error_and_no_crash(locked: LockedSession, sql: str) -> None:
+    with pytest.raises(InvalidSpec):
+        locked.query(sql)
+    assert list(locked.query(f"select count(*) from {TABLE}").rows()) == [(110,)]
+
+
 BY_DUCKDB_ITSELF = [
     "select * from iceberg_scan('{other}')",
     "select * from read_parquet('{other_file}')",
