@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.contract.lake_tables import local_settings
 from tests.engines.checksum import differences
-from tests.engines.readers import in_process, spark
+from tests.engines.readers import NOT_IN_SPARK, in_process, spark
 from tests.engines.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,8 @@ def main() -> int:
             readers["Spark"] = by_spark
             for step in scenario.life():
                 truth = scenario.truth()
-                found = {name: list(differences(truth, read())) for name, read in readers.items()}
+                expected = {name: truth for name in readers} | {"Spark": truth.without(NOT_IN_SPARK)}
+                found = {name: list(differences(expected[name], read())) for name, read in readers.items()}
                 wrong += sum(map(len, found.values()))
                 if arguments.json:
                     line = {"step": step, "rows": truth.rows, "columns": len(truth.columns), "differences": found}
@@ -42,6 +43,7 @@ def main() -> int:
                         print(f"  {name:10} {'the same' if not lines else 'DIFFERS'}", *lines, sep="\n             ")
     if not arguments.json:
         print(f"{wrong} differences" if wrong else "all engines agree with what was put in, at every step")
+        print(f"(Spark was asked for all columns but {NOT_IN_SPARK}, a name that its Iceberg runtime keeps for itself)")
     return 1 if wrong else 0
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 
-IDENTITY = ("_topic", "_partition", "_offset")
-"""Columns that tell one row from another."""
+IDENTITY = ("_topic", "_offset")
+"""Columns that tell one row from another, in the scenario: Spark can't be asked for `_partition` (see readers.py)."""
 
 _MODULUS = 1 << 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,6 +28,10 @@ class Sums:
     rows: int
     distinct: int
     columns: Mapping[str, str]
+
+    def without(self, column: str) -> Sums:
+        """Return the same of a reader that is not asked for that column."""
+        return replace(self, columns={name: total for name, total in self.columns.items() if name != column})
 
 
 def sums(rows: Iterable[Row], columns: Iterable[str]) -> Sums:
