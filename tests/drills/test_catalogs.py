@@ -106,27 +106,36 @@ def test_a_router_writes_through_a_catalog_in_postgresql(folder: Path) -> None:
         assert PASSWORD not in database.log
 
 
-@pytest.mark.parametrize("secret", ["token", "credential"])
-def test_a_router_writes_through_a_rest_catalog(folder: Path, tmp_path: Path, secret: str) -> None:
-    (tmp_path / "credential").write_text(":".join(CLIENT) + "\n")
-    referred = {"token": "env:CATALOG_TOKEN", "credential": f"file:{tmp_path}/credential"}
-    env = {"CATALOG_TOKEN": TOKEN} if secret == "token" else {}
+def test_a_router_writes_through_a_rest_catalog(folder: Path) -> None:
     with rest_catalog(warehouse_of(folder)) as behind, gateway(behind) as before:
-        catalog = {
-            "type": "rest",
-            "uri": before.url,
-            "oauth2-server-uri": f"{before.url}/v1/oauth/tokens",
-            secret: referred[secret],
-        }
-        with platform_on(folder, catalog, env) as platform:
+        catalog = {"type": "rest", "uri": before.url, "token": "env:CATALOG_TOKEN"}
+        with platform_on(folder, catalog, {"CATALOG_TOKEN": TOKEN}) as platform:
             lands_exactly(platform)
-            assert whereabouts(platform, (TOKEN, CLIENT[1])) == []
+            assert whereabouts(platform, (TOKEN,)) == []
             assert whereabouts(platform, (platform.settings.s3.secret_access_key,)), "the search finds what is there"
             before.answers = ["commit, then break", "lose", "refuse", "commit, then 502"]
             platform.produce("landed", range(5000), pause_every=200, pause_s=0.5)
             rows = EVENTS + 6000
             assert platform.wait_for_rows("landed", rows, 240) == Counted(rows, rows, 0), "answers were lost"
             assert before.answers == []
+            platform.apply(ROUTE, Request.STOP)
+
+
+def test_a_router_buys_its_token_with_the_credential_of_a_client(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "credential").write_text(":".join(CLIENT) + "\n")
+    with rest_catalog(warehouse_of(folder)) as behind, gateway(behind) as before:
+        catalog = {
+            "type": "rest",
+            "uri": before.url,
+            "oauth2-server-uri": f"{before.url}/v1/oauth/tokens",
+            "credential": f"file:{tmp_path}/credential",
+        }
+        with platform_on(folder, catalog, {}) as platform:
+            platform.declare("landed", stream_yaml("landed"))
+            platform.apply(ROUTE)
+            platform.produce("landed", range(2000))
+            assert platform.wait_for_rows("landed", 2000, 240) == Counted(2000, 2000, 0)
+            assert whereabouts(platform, (TOKEN, CLIENT[1])) == []
             platform.apply(ROUTE, Request.STOP)
 
 

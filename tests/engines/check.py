@@ -31,7 +31,7 @@ def main() -> int:
             readers["Spark"] = by_spark
             for step in scenario.life():
                 truth = scenario.truth()
-                expected = {name: truth for name in readers} | {"Spark": truth.without(NOT_IN_SPARK)}
+                expected = dict.fromkeys(readers, truth) | {"Spark": truth.without(NOT_IN_SPARK)}
                 found = {name: list(differences(expected[name], read())) for name, read in readers.items()}
                 wrong += sum(map(len, found.values()))
                 if arguments.json:

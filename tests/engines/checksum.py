@@ -1,7 +1,7 @@
 """What engines that read the same table have to agree on: rows, and a checksum of each column. No library needed.
 
 Each value is hashed together with its row's identity and the hashes are added up, so the order of rows does not matter
-and a value in another row does. Floating point counts by its bits (-0.0 is not 0.0), NaN as one value.
+and a value in another row does. Floating point counts by its bits (-0.0 is not 0.0), but for NaN: there is one NaN.
 """
 
 from __future__ import annotations

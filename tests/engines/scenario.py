@@ -1,4 +1,4 @@
-"""A table's life through Keystone's code: appends, compaction, evolution, expiry; and what is in it at each moment."""
+"""A table's life through Keystone's own code: appends, compaction, evolution, expiry; and what is in it then."""
 
 from __future__ import annotations
 
