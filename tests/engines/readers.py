@@ -69,7 +69,7 @@ def spark(settings: Settings, python: Path, jars: Path, log: Path) -> Iterator[R
         columns = [column for column in leaves(IcebergLake(settings).load(TABLE)) if column != NOT_IN_SPARK]
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps({"table": TABLE, "columns": columns}) + "\n")
+        process.stdin.write(json.dumps({"table": TABLE, "columns": columns, "without": NOT_IN_SPARK}) + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
         if not line:
