@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
@@ -137,7 +136,6 @@ class World:
         return threading.Thread(target=run)
 
 
-@pytest.mark.timeout(180)
 def test_readers_see_each_row_once_through_appends_compaction_evolution_retention_and_expiry(tmp_path: Path) -> None:
     world = World(local_settings(tmp_path))
     IcebergLake(world.settings).ensure_table(warehouse_plan())
