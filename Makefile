@@ -109,3 +109,7 @@ bench-search: setup ## Documents a second of a search route, on real servers (ab
 .PHONY: bench-control
 bench-control: setup ## What 100, 500 and 2,000 routes cost the control plane, Flink a stand-in (about 4 min); CASE=text, JSON=1
 	@$(BIN)/python -m bench.control $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)
+
+.PHONY: bench-warehouse
+bench-warehouse: setup ## Compaction beside a bare COPY, queries, sensor, commit (about 15 min); CASE=text, SIZE=GB, JSON=1
+	@$(BIN)/python -m bench.warehouse $(if $(CASE),--case "$(CASE)") $(if $(SIZE),--size $(SIZE)) $(if $(JSON),--json)

@@ -175,4 +175,4 @@ def _row_bytes(table: Table, inputs: Sequence[DataFile]) -> int:
     with table.io.new_input(largest.file_path).open() as stream:
         footer = pq.read_metadata(stream)
     size = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
-    return int(size) // max(int(footer.num_rows), 1) + HEADER_BYTES * int(footer.num_columns)
+    return int(size // max(footer.num_rows, 1) + HEADER_BYTES * footer.num_columns)

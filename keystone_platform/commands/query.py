@@ -1,10 +1,9 @@
-"""Commands that look at the warehouse: `sql`, `tables`, `snapshots`, `compact`."""
+"""Commands that look at the warehouse: `sql`, `tables`, `snapshots`."""
 
 from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,9 +15,6 @@ from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from assets.compaction.compact import CompactionReport
     from keystone_platform.query.moment import Moment
     from keystone_platform.query.shell import Mode
 
@@ -29,7 +25,6 @@ def register(app: typer.Typer) -> None:
     app.command(context_settings={"ignore_unknown_options": True})(sql)
     app.command()(tables)
     app.command()(snapshots)
-    app.command()(compact)
 
 
 def sql(
@@ -156,55 +151,3 @@ def snapshots(
     stdout_console().print(shown)
     if len(found) > len(listed):
         typer.echo(f"{len(found) - len(listed)} older ones: --limit 0")
-
-
-def compact(
-    table: Annotated[str, typer.Argument(help="namespace.table")],
-    hour: Annotated[str | None, typer.Option(help="Only this hour, UTC: 2026-11-01T10.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="An array of objects, one an hour.")] = False,
-) -> None:
-    """Merge a table's small files, hour by hour; safe while a router appends and analysts read.
-
-    Takes every hour with two small files or more, also the one that is still being written.
-    """
-    import json
-    from dataclasses import asdict
-
-    from assets.compaction.compact import compact_hour, compact_table
-    from keystone_platform.gateways.lake import IcebergLake
-
-    lake = IcebergLake(load_settings())
-    chosen = None if hour is None else _hour(hour)
-    reports = compact_table(lake, table) if chosen is None else (compact_hour(lake, table, chosen),)
-    if as_json:
-        typer.echo(json.dumps([asdict(report) for report in reports], default=str, indent=1))
-    elif not reports:
-        typer.echo("nothing to compact: no hour has two small files")
-    else:
-        _print_reports(reports, stdout_console())
-
-
-def _hour(text: str) -> datetime:
-    try:
-        return datetime.strptime(text[:13].replace(" ", "T"), "%Y-%m-%dT%H").replace(tzinfo=UTC)
-    except ValueError as error:
-        message = f"{text!r} is no hour"
-        raise InvalidSpec(message, mend="Write it as 2026-11-01T10, in UTC.") from error
-
-
-def _print_reports(reports: tuple[CompactionReport, ...], console: Console) -> None:
-    from rich.table import Table
-
-    shown = Table("hour (UTC)", show_edge=False, pad_edge=False)
-    for column in ("rows rewritten", "files before", "after", "MB before", "after"):
-        shown.add_column(column, justify="right")
-    for report in reports:
-        shown.add_row(
-            f"{report.hour:%Y-%m-%d %H}" if report.hour else "without a time",
-            f"{report.rows:,}",
-            f"{report.files_before:,}",
-            f"{report.files_after:,}",
-            f"{report.bytes_before / 1e6:,.1f}",
-            f"{report.bytes_after / 1e6:,.1f}",
-        )
-    console.print(shown)
