@@ -82,6 +82,55 @@ def operator_ids(program: Program) -> tuple[tuple[str | None, int], ...]:
     return tuple(found)
 
 
+def rewrite_data_files(
+    catalog: tuple[str, Mapping[str, str]],
+    table: str,
+    column: str,
+    bounds: tuple[int, ...],
+    target_bytes: int,
+    summary: Mapping[str, str],
+    cluster: Mapping[str, str],
+) -> tuple[int, int]:
+    """Let Iceberg's action merge the files whose `column` is within `bounds`; return files replaced and written.
+
+    Blocks until the bounded job on the cluster has ended and its result is committed.
+
+    Args:
+        catalog: its name and properties.
+        table: `namespace.table`.
+        column: a timestamp that the table is partitioned by.
+        bounds: microseconds since 1970, the second one excluded; on borders of partitions.
+        target_bytes: size of the files written.
+        summary: entries of the snapshot's summary.
+        cluster: options by which the job goes to a cluster.
+
+    Raises:
+        JavaThrew: the job failed, or the commit did.
+    """
+    jvm: Any = get_gateway().jvm
+    iceberg = jvm.org.apache.iceberg
+    name, properties = catalog
+    options = Configuration()
+    for key, value in {**cluster, "execution.attached": "true", "execution.runtime-mode": "BATCH"}.items():
+        options.set_string(key, value)
+    with _translated():
+        environment = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
+        implementation = properties["catalog-impl"]
+        loaded = iceberg.CatalogUtil.loadCatalog(implementation, name, dict(properties), None)
+        rewritten = loaded.loadTable(iceberg.catalog.TableIdentifier.parse(table))
+        expressions = iceberg.expressions.Expressions
+        within = getattr(expressions, "and")(
+            expressions.greaterThanOrEqual(column, bounds[0]), expressions.lessThan(column, bounds[1])
+        )
+        action = iceberg.flink.actions.Actions.forTable(
+            environment.getExecutionEnvironment(options._j_configuration), rewritten
+        ).rewriteDataFiles()
+        for key, value in summary.items():
+            action.set(key, value)
+        result = action.filter(within).targetSizeInBytes(target_bytes).execute()
+        return result.deletedDataFiles().size(), result.addedDataFiles().size()
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:

@@ -100,9 +100,37 @@ def _compact(settings: Settings, lake: IcebergLake, plan: HourPlan, on: Place, c
     from assets.compaction.compact import compact_hour
 
     if _is_for_flink(plan, choices.policy.flink_bytes, on):
-        message = "compaction on Flink is not part of this build"
-        raise InvalidSpec(message, field="--on", mend="Use --on here; it spills to disk and needs no more memory.")
+        return _compact_on_flink(settings, lake, plan)
     return compact_hour(lake, plan.table, plan.hour, choices=choices)
+
+
+def _compact_on_flink(settings: Settings, lake: IcebergLake, plan: HourPlan) -> CompactionReport:
+    from assets.compaction.compact import CompactionReport
+    from assets.compaction.plan import files_of
+    from keystone_platform.gateways.flink_compaction import compact_on_flink
+    from keystone_platform.gateways.iceberg_files import is_compaction
+
+    if plan.hour is None:
+        message = "rows without a time are no hour that Flink could be told"
+        raise InvalidSpec(message, field="--on", mend="Use --on here.")
+    typer.echo(f"{_name(plan.hour)}: on the Flink cluster, {len(plan.files)} files", err=True)
+    outcome = compact_on_flink(settings, os.environ, plan.table, plan.hour)
+    loaded = lake.load(plan.table)
+    with lake.translated():
+        after = files_of(loaded, plan.hour)
+    written = [file for path, file in after.items() if path not in plan.files]
+    ours = [snapshot.snapshot_id for snapshot in loaded.snapshots() if is_compaction(snapshot)]
+    return CompactionReport(
+        table=plan.table,
+        hour=plan.hour,
+        rows=sum(file.record_count for path, file in plan.files.items() if path not in after),
+        files_before=len(plan.files),
+        files_after=len(after),
+        bytes_before=sum(file.file_size_in_bytes for file in plan.files.values()),
+        bytes_after=sum(file.file_size_in_bytes for file in after.values()),
+        snapshot_id=ours[-1] if outcome.replaced else None,
+        written=tuple(file.file_path for file in written),
+    )
 
 
 def _is_for_flink(plan: HourPlan, limit: int, on: Place) -> bool:

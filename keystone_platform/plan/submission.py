@@ -9,7 +9,7 @@ import zlib
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from keystone_platform.plan.backfill import Backfill
 from keystone_platform.plan.router_plan import RouterPlan
@@ -177,3 +177,33 @@ def _without_password(uri: str) -> str:
     if not at:
         return uri
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}"))
+
+
+class CompactionRequest(BaseModel):
+    """One hour of a table for the cluster to compact.
+
+    Attributes:
+        table: `namespace.table`.
+        hour: its start, UTC.
+        target_bytes: size of the files written.
+        summary: entries of the commit's snapshot summary, which tell that it is a compaction.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flink_rest: str
+    connection: Connection
+    table: str
+    hour: AwareDatetime
+    target_bytes: int
+    summary: dict[str, str]
+
+
+class CompactionOutcome(BaseModel):
+    """How a compaction on the cluster went: files replaced and written; `reason` is empty when it went well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    replaced: int
+    written: int
+    reason: str = ""
