@@ -8,6 +8,7 @@ from types import MappingProxyType
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ANY_TIMESTAMP, MAX_MESSAGE_BYTES
+from keystone_platform.plan.deployment import newest_taken
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
 
 DEAD_LETTER_PARTITIONS = 1
@@ -34,13 +35,14 @@ DEAD_LETTER_TOPIC: Mapping[str, str] = MappingProxyType({**REPLAY_TOPIC, "retent
 """Configuration of a dead letters' topic: bounded by size, for the same reason."""
 
 
-def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
+def prepare(gateways: Gateways, plan: RouterPlan, partitions: int, *, is_rollback: bool = False) -> None:
     """Make sure that topics, table and index template are there.
 
-    What exists is left, but for columns that the table lacks and the route's own template.
+    What exists is left, but for the table's columns and the route's own template. A plan that ran before finds its
+    columns by the names that they had then; what it said of renaming and dropping was done in its day.
 
     Raises:
-        InvalidSpec: the table has a column of the same name and another type, or see `check_topic`.
+        InvalidSpec: the table can't take the plan's columns, see `check_dropped`, `check_topic`.
         Transient, Terminal: Kafka, the catalog, S3 or the search cluster does not answer or refuses.
     """
     gateways.kafka.ensure_topic(plan.source.topic, partitions)
@@ -49,13 +51,35 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int) -> None:
     if plan.source.replay_topic:
         gateways.kafka.ensure_topic(plan.source.replay_topic, DEAD_LETTER_PARTITIONS, REPLAY_TOPIC)
     match plan.target:
+        case WarehouseTarget() as target if is_rollback:
+            as_it_was = target.model_copy(update={"renamed": None, "dropped": None})
+            gateways.lake.ensure_table(plan.model_copy(update={"target": as_it_was}))
         case WarehouseTarget():
+            check_dropped(gateways, plan)
             gateways.lake.ensure_table(plan)
         case KafkaTarget(topic=topic):
             check_topic(gateways, plan)
             gateways.kafka.ensure_topic(topic, partitions, ANY_TIMESTAMP)
         case SearchTarget():
             gateways.search.ensure_template(plan)
+
+
+def check_dropped(gateways: Gateways, plan: RouterPlan) -> None:
+    """Make sure that no column goes that the plan before wrote: a rollback would find its values gone.
+
+    Raises:
+        InvalidSpec: it did.
+        Transient: the ledger does not answer.
+    """
+    dropped = (isinstance(plan.target, WarehouseTarget) and plan.target.dropped) or ()
+    before = newest_taken(gateways.ledger.history(plan.route)) if dropped else None
+    written = {column.name for column in before.plan.columns} if before else set()
+    still = [name for name in dropped if name in written]
+    if before and still:
+        writes = f"the plan of epoch {before.epoch}, the newest, writes {', '.join(still)}"
+        message = f"{plan.route}: {writes}: a rollback would find the values gone"
+        mend = "Apply once without it in `select` and in `dropped`; when that runs well, list it in `dropped`."
+        raise InvalidSpec(message, field="sink.warehouse.dropped", mend=mend)
 
 
 def check_topic(gateways: Gateways, plan: RouterPlan) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goals import goal_of
-from keystone_platform.control.prepare import check_topic
+from keystone_platform.control.prepare import check_dropped, check_topic
 from keystone_platform.control.progress_now import ProgressNow, progress_now
 from keystone_platform.control.reconcile import held_text
 from keystone_platform.control.slots import SlotBudget
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import InvalidSpec, Terminal
 from keystone_platform.plan.change import Change, ChangeKind, diff_plans
+from keystone_platform.plan.column_effect import ColumnEffect, Effect
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import newest_taken
 from keystone_platform.plan.plan_router import PlannedRoute
@@ -35,6 +36,7 @@ class RoutePreview:
         why: the differences, for people.
         error: why it would be refused; empty when it would not.
         progress: how what runs now gets on; None where nothing runs or its job did not answer in time.
+        table: what becomes of the columns of the table that is there.
     """
 
     route: str
@@ -44,6 +46,7 @@ class RoutePreview:
     plan: RouterPlan | None
     error: str = ""
     progress: ProgressNow | None = None
+    table: tuple[ColumnEffect, ...] = ()
 
     @property
     def now(self) -> str:
@@ -63,6 +66,7 @@ class RoutePreview:
             "change": self.change,
             "why": self.why,
             "error": self.error or None,
+            "table": [each.as_json() for each in self.table],
             "progress": self.progress.as_json() if self.progress else None,
             "plan_digest": self.digest or None,
             "plan": self.plan.model_dump(mode="json", exclude_none=True) if self.plan else None,
@@ -122,14 +126,26 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, bud
     if before and change.kind is ChangeKind.NEW:
         error = "that is another router: declare it under another `name:` and stop this one"
         return RoutePreview(status.route, state, "refused", why, plan, f"{why}: {error}")
+    table: tuple[ColumnEffect, ...] = ()
     try:
-        gateways.lake.check_table(plan)
+        table = _effects(gateways, plan, before.plan if before else None)
+        check_dropped(gateways, plan)
         check_topic(gateways, plan)
         if action.cause:
             budget.take(plan, action, status.last)
     except (InvalidSpec, Terminal) as error:
-        return RoutePreview(status.route, state, "refused", why, plan, str(error))
-    return RoutePreview(status.route, state, _word(action, change), "; ".join(filter(None, [why, sized])), plan)
+        return RoutePreview(status.route, state, "refused", why, plan, str(error), table=table)
+    if refused := [str(each) for each in table if not each.is_safe]:
+        return RoutePreview(status.route, state, "refused", why, plan, f"table: {'; '.join(refused)}", table=table)
+    told = "; ".join(filter(None, [why, sized, *(f"table: {each}" for each in table)]))
+    return RoutePreview(status.route, state, _word(action, change), told, plan, table=table)
+
+
+def _effects(gateways: Gateways, plan: RouterPlan, before: RouterPlan | None) -> tuple[ColumnEffect, ...]:
+    """Return what becomes of the table's columns; of those that are kept the ones that this change leaves unwritten."""
+    written = {column.name for column in before.columns} if before else set()
+    effects = gateways.lake.column_effects(plan)
+    return tuple(each for each in effects if each.effect is not Effect.KEPT or each.column in written)
 
 
 def _sized(planned: PlannedRoute, plan: RouterPlan) -> str:

@@ -238,7 +238,8 @@ def _make_way(gateways: Gateways, step: _Step, progress: Progress) -> _Step:
     try:
         if step.starts:
             progress(step.goal.route, "preparing topics and table")
-            prepare(gateways, step.goal.plan, step.goal.partitions)
+            is_rollback = step.action.cause is Cause.ROLLBACK
+            prepare(gateways, step.goal.plan, step.goal.partitions, is_rollback=is_rollback)
         if step.last:
             step = replace(step, last=_end(gateways, step, step.last, progress))
     except KeystoneError as error:

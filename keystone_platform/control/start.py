@@ -8,6 +8,7 @@ from functools import partial
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goal import Progress
+from keystone_platform.control.prepare import prepare
 from keystone_platform.control.recovery import recovery_point
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
@@ -175,7 +176,10 @@ def _roll_back(
             continue
         progress(route, "the upgrade did not come up: going back to the plan before")
         try:
-            back.append(Launch(item.last.plan, Cause.ROLLBACK, _give_up(gateways, newest)))
+            given_up = _give_up(gateways, newest)
+            # the table has the columns of the plan that did not come up
+            prepare(gateways, item.last.plan, partitions=1, is_rollback=True)
+            back.append(Launch(item.last.plan, Cause.ROLLBACK, given_up))
         except KeystoneError as error:  # such as a Conflict: the health sensor's rollback was first
             restored[route] = Launched(route, newest, error)
     restored |= {result.route: result for result in _submit_and_wait(gateways, back, progress)}

@@ -27,16 +27,11 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.catalog_properties import catalog_properties
 from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, from_millis, totals_by_hour
-from keystone_platform.gateways.iceberg_schema import (
-    TABLE_PROPERTIES,
-    Evolution,
-    evolution,
-    hourly,
-    is_hourly,
-    table_schema,
-)
+from keystone_platform.gateways.iceberg_schema import TABLE_PROPERTIES, hourly, is_hourly, table_schema
 from keystone_platform.gateways.iceberg_snapshots import FLINK_CHECKPOINT_ID, FLINK_JOB_ID, Proven, proven
 from keystone_platform.gateways.landed_ends import next_offsets
+from keystone_platform.gateways.table_evolution import TableEvolution, apply_evolution, table_evolution
+from keystone_platform.plan.column_effect import ColumnEffect
 from keystone_platform.plan.recovery import NextOffsets
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.settings import Settings
@@ -63,17 +58,21 @@ class TableChange:
     Attributes:
         added: columns added, `path type`.
         widened: columns whose type became wider.
+        renamed: columns with the name that they had, `name (was old)`.
+        dropped: columns that are gone.
     """
 
     table: str
     created: bool
     added: tuple[str, ...] = ()
     widened: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def is_change(self) -> bool:
         """Whether anything was touched."""
-        return self.created or bool(self.added or self.widened)
+        return self.created or bool(self.added or self.widened or self.renamed or self.dropped)
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,18 @@ class Lake(Protocol):
     def ensure_table(self, plan: RouterPlan) -> TableChange:
         """Create or evolve the table of a warehouse plan so that a router may write to it; harmless to repeat.
 
-        New columns are added and types widened (int to bigint, float to double); a column that the plan no longer
-        has stays. Two callers at once are fine. Raises InvalidSpec when a column's type changed in another way, or
-        when a table of that name is not Keystone's.
+        New columns are added, types widened (int to bigint, float to double), columns renamed and dropped as the plan
+        says; another column that the plan no longer has stays. A column that the plan calls by a former name gets that
+        name back. Two callers at once are fine. Raises InvalidSpec when a column can't become what the plan wants, or
+        when a table of that name is not Keystone's; then nothing is touched.
         """
         ...
 
-    def check_table(self, plan: RouterPlan) -> None:
-        """Raise what `ensure_table` would refuse of a warehouse plan, without touching anything."""
+    def column_effects(self, plan: RouterPlan) -> tuple[ColumnEffect, ...]:
+        """Return what `ensure_table` would do to an existing table's columns, and what it would refuse.
+
+        Touches nothing. Empty without such a table. Raises InvalidSpec when the table is not Keystone's.
+        """
         ...
 
     def tables(self) -> tuple[str, ...]:
@@ -166,13 +169,13 @@ class IcebergLake:
             message = f"route {plan.route} has no table"
             raise InvalidSpec(message, mend="Only a warehouse route has one.")
         with self.translated():
-            return self._ensure(plan, plan.target.table)
+            return self._ensure(plan, plan.target)
 
-    def check_table(self, plan: RouterPlan) -> None:
-        if not isinstance(plan.target, WarehouseTarget):
-            return
-        with self.translated(), suppress(NoSuchTableError):
-            _evolution_of(self.catalog.load_table(plan.target.table), plan, plan.target.table)
+    def column_effects(self, plan: RouterPlan) -> tuple[ColumnEffect, ...]:
+        if isinstance(plan.target, WarehouseTarget):
+            with self.translated(), suppress(NoSuchTableError):
+                return _evolution_of(self.catalog.load_table(plan.target.table), plan, plan.target).effects
+        return ()
 
     def tables(self) -> tuple[str, ...]:
         with self.translated():
@@ -272,22 +275,22 @@ class IcebergLake:
         wait=wait_random_exponential(multiplier=0.1, max=2),
         reraise=True,
     )
-    def _ensure(self, plan: RouterPlan, name: str) -> TableChange:
+    def _ensure(self, plan: RouterPlan, target: WarehouseTarget) -> TableChange:
         try:
-            table = self.catalog.load_table(name)
+            table = self.catalog.load_table(target.table)
         except NoSuchTableError:
-            return self._create(plan, name)
-        return _evolve(table, plan, name)
+            return self._create(plan, target)
+        return _evolve(table, plan, target)
 
-    def _create(self, plan: RouterPlan, name: str) -> TableChange:
-        schema = table_schema(plan)
+    def _create(self, plan: RouterPlan, target: WarehouseTarget) -> TableChange:
+        schema, name = table_schema(plan), target.table
         self.ensure_namespace(name.split(".")[0])
         try:
             # a copy: pyiceberg takes the format version out of what it is given
             properties = dict(TABLE_PROPERTIES)
             self.catalog.create_table(name, schema, partition_spec=hourly(schema), properties=properties)
         except TableAlreadyExistsError:  # another creator was faster; its table is as good as ours or gets evolved
-            return _evolve(self.catalog.load_table(name), plan, name)
+            return _evolve(self.catalog.load_table(name), plan, target)
         return TableChange(name, created=True)
 
 
@@ -308,39 +311,29 @@ def head_of(table: Table) -> Head:
     )
 
 
-def _evolve(table: Table, plan: RouterPlan, name: str) -> TableChange:
-    needed = _evolution_of(table, plan, name)
-    _apply(table, needed)
-    return TableChange(name, False, tuple(map(str, needed.added)), tuple(map(str, needed.widened)))
-
-
-def _evolution_of(table: Table, plan: RouterPlan, name: str) -> Evolution:
-    """Return what the table lacks for the plan; InvalidSpec when it can't take it."""
-    if not is_hourly(table.spec(), table.schema()):
-        message = f"table {name} exists and is not partitioned by the hour of _time"
-        raise InvalidSpec(message, field="sink.warehouse.table", mend="It is not Keystone's: name another table.")
-    needed = evolution(table.schema(), table_schema(plan))
-    if needed.incompatible:
-        message = f"table {name} can't take the route {plan.route}: {'; '.join(map(str, needed.incompatible))}"
-        mend = "Name another table for the new form (the old one stays), or keep the column's type."
+def _evolve(table: Table, plan: RouterPlan, target: WarehouseTarget) -> TableChange:
+    needed = _evolution_of(table, plan, target)
+    if needed.refused:
+        message = f"table {target.table} can't take the route {plan.route}: {'; '.join(map(str, needed.refused))}"
+        mend = "Name another table for the new form (the old one stays), or keep the columns as they are."
         raise InvalidSpec(message, field="sink.warehouse.table", mend=mend)
-    return needed
+    apply_evolution(table, needed)
+    return TableChange(
+        target.table,
+        created=False,
+        added=tuple(map(str, needed.columns.added)),
+        widened=tuple(map(str, needed.columns.widened)),
+        renamed=tuple(map(str, needed.renamed)),
+        dropped=needed.dropped,
+    )
 
 
-def _apply(table: Table, needed: Evolution) -> None:
-    missing = {key: value for key, value in TABLE_PROPERTIES.items() if key not in table.properties}
-    missing.pop("format-version", None)  # a version of the metadata, never kept as a property
-    if not (needed.added or needed.widened or missing):
-        return
-    with table.transaction() as transaction:
-        if missing:
-            transaction.set_properties(missing)
-        if needed.added or needed.widened:
-            with transaction.update_schema() as update:
-                for change in needed.added:
-                    update.add_column(change.path, change.type)
-                for change in needed.widened:
-                    update.update_column(change.path, change.type)
+def _evolution_of(table: Table, plan: RouterPlan, target: WarehouseTarget) -> TableEvolution:
+    """Return what the table lacks for the plan; InvalidSpec when it is not Keystone's."""
+    if not is_hourly(table.spec(), table.schema()):
+        message = f"table {target.table} exists and is not partitioned by the hour of _time"
+        raise InvalidSpec(message, field="sink.warehouse.table", mend="It is not Keystone's: name another table.")
+    return table_evolution(table.schema(), table_schema(plan), target, tuple(table.schemas().values()))
 
 
 def _is_refusal(error: OSError) -> bool:

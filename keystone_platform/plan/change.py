@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from keystone_platform.plan.cost import Cost
-from keystone_platform.plan.router_plan import Expression, OutputColumn, PlanPart, RouterPlan
+from keystone_platform.plan.router_plan import Expression, OutputColumn, PlanPart, Renamed, RouterPlan
 from keystone_platform.spec.types import Field as SchemaField
 
 
@@ -100,7 +100,10 @@ def _of_expressions(old: Expression, new: Expression, field: str, cost: Cost) ->
 
 
 def _of_columns(
-    old: tuple[OutputColumn | SchemaField, ...], new: tuple[OutputColumn | SchemaField, ...], field: str, cost: Cost
+    old: tuple[OutputColumn | SchemaField | Renamed, ...],
+    new: tuple[OutputColumn | SchemaField | Renamed, ...],
+    field: str,
+    cost: Cost,
 ) -> Iterator[Difference]:
     before, after = {each.name: each for each in old}, {each.name: each for each in new}
     for name in dict.fromkeys([*before, *after]):
@@ -122,6 +125,8 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - a field's value
             return f"{value.expression.text if value.expression else '.'.join(value.path)} ({value.type})"
         case SchemaField():
             return str(value.type)
+        case Renamed():
+            return value.was
         case tuple():
             return ", ".join(map(str, value))
         case BaseModel():

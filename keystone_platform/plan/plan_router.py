@@ -10,6 +10,7 @@ from keystone_platform.plan.router_plan import (
     Expression,
     KafkaTarget,
     OutputColumn,
+    Renamed,
     RouterPlan,
     SearchTarget,
     Source,
@@ -106,7 +107,9 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
 
 def _target(stream: StreamSpec, route: RouteSpec) -> Target:
     if route.sink.warehouse:
-        return WarehouseTarget(table=route.sink.warehouse.table)
+        warehouse = route.sink.warehouse
+        renamed = tuple(Renamed(name=each.name, was=each.was) for each in warehouse.renamed)
+        return WarehouseTarget(table=warehouse.table, renamed=renamed or None, dropped=warehouse.dropped or None)
     if route.sink.kafka:
         sink = route.sink.kafka
         timeout_s = sink.transaction_timeout_s if sink.delivery == "exactly_once" else None

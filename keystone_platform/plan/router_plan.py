@@ -86,12 +86,31 @@ class OutputColumn(PlanPart):
         )
 
 
+class Renamed(PlanPart):
+    """A column of the table that gets another name and keeps its values."""
+
+    name: str
+    was: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (was {self.was})"
+
+
 class WarehouseTarget(PlanPart):
-    """An Iceberg table, `namespace.table`."""
+    """An Iceberg table, `namespace.table`.
+
+    Attributes:
+        renamed: columns that the table may still have under an old name; None when none is.
+        dropped: columns that the table shall have no more; None when there are none.
+    """
 
     kind: Annotated[Literal["warehouse"], Cost.NEW] = "warehouse"
     # files that wait in the sink's state for their commit belong to the old table
     table: Annotated[str, Cost.NEW]
+    # the new name is among the columns: the entry alone changes nothing that runs, before the rename or after it
+    renamed: Annotated[tuple[Renamed, ...] | None, Cost.NOTHING] = None
+    # a table is changed where a router is started for it, and nowhere else
+    dropped: Annotated[tuple[str, ...] | None, Cost.RESTART] = None
 
 
 class KafkaTarget(PlanPart):
@@ -153,11 +172,11 @@ class RouterPlan(PlanPart):
     def digest(self) -> str:
         """SHA-256 of what the router does, as 64 hex digits: two plans are the same router iff it is equal.
 
-        Fields whose cost is NOTHING are not part of it: the owner, a filter's spelling and its rendering for DuckDB
-        change nothing that runs.
+        Fields whose cost is NOTHING are not part of it: the owner, a filter's spelling and its rendering for DuckDB,
+        former names of columns change nothing that runs.
         """
         columns: IncEx = {"__all__": {"expression": _WITHOUT_COST}}
-        unspelled: IncEx = {"owner": True, "filter": _WITHOUT_COST, "columns": columns}
+        unspelled: IncEx = {"owner": True, "filter": _WITHOUT_COST, "columns": columns, "target": {"renamed"}}
         document = self.model_dump_json(exclude_none=True, exclude=unspelled)
         return hashlib.sha256(document.encode()).hexdigest()
 

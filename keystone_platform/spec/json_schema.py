@@ -35,6 +35,8 @@ def stream_schema() -> Schema:
     items = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/selectItem"}}
     schema["$defs"]["RouteSpec"]["properties"]["select"] = items
     schema["$defs"]["SinkSpec"] |= {"minProperties": 1, "maxProperties": 1}
+    schema["$defs"].pop("RenamedColumn")
+    schema["$defs"]["WarehouseSink"]["properties"]["renamed"] = _renamed()
     _describe(schema)
     return schema
 
@@ -56,6 +58,12 @@ def _fields() -> Schema:
     either = {"anyOf": [*type_["anyOf"], typed]}
     pattern = _pattern(FieldName)
     return {"type": "object", "minProperties": 1, "patternProperties": {pattern: either}, "additionalProperties": False}
+
+
+def _renamed() -> Schema:
+    """Return the form of a mapping of new column names to old ones."""
+    name = {"type": "string", "pattern": _pattern(FieldName)}
+    return {"type": "object", "patternProperties": {_pattern(FieldName): name}, "additionalProperties": False}
 
 
 def _select_item() -> Schema:

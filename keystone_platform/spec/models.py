@@ -55,6 +55,23 @@ SORTABLE_METADATA = ("_time", "_guid", "_host", "_app")
 """Keystone's own columns by which a table's files may be sorted; the identity always comes last."""
 
 
+class RenamedColumn(Spec):
+    """A column of the table with the name that it had before."""
+
+    name: str
+    was: str
+
+
+def _renamed(value: Any) -> Any:  # noqa: ANN401 - raw YAML
+    """Turn the YAML's mapping of new names to old ones into RenamedColumns; rules.py looks at the names."""
+    if isinstance(value, dict) and all(isinstance(each, str) for pair in value.items() for each in pair):
+        return [{"name": name, "was": was} for name, was in value.items()]
+    if isinstance(value, tuple):
+        return value
+    message = "a mapping of new names to old ones"
+    raise ValueError(message)
+
+
 class WarehouseSink(Spec):
     """Lands rows in an Iceberg table, exactly once."""
 
@@ -63,6 +80,10 @@ class WarehouseSink(Spec):
     """Columns that compaction sorts an hour's files by, before topic, partition and offset."""
     keep_days: int | None = Field(default=None, ge=1, le=36_500, strict=True)
     """Days after which an hour of rows is deleted, by the rows' time; without it they stay."""
+    renamed: Annotated[tuple[RenamedColumn, ...], BeforeValidator(_renamed)] = ()
+    """Columns that the table may still have under an old name; harmless once it has the new one."""
+    dropped: tuple[str, ...] = ()
+    """Columns, no longer selected, that the table shall have no more."""
 
 
 CHECKPOINT_TIMEOUT_S = 300

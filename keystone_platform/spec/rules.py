@@ -25,6 +25,7 @@ from keystone_platform.spec.models import (
     WarehouseSink,
     replay_topic,
 )
+from keystone_platform.spec.table_rules import table_changes
 from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 from keystone_platform.spec.yaml_tree import NodePath, YamlTree, dotted
 
@@ -87,6 +88,8 @@ def _within(stream: Candidate) -> Iterator[InvalidSpec]:
             yield from _autoscale(stream, route, route.autoscale, path)
         if route.sink.warehouse:
             yield from _sort_columns(stream, route, route.sink.warehouse, (*path, "sink", "warehouse", "sort_by"))
+            selected = _column_types(stream.spec, route)
+            yield from table_changes(stream, route.sink.warehouse, selected, (*path, "sink", "warehouse"))
         if route.sink.kafka:
             yield from _record_key(stream, route.sink.kafka, (*path, "sink", "kafka", "key"))
             yield from _transactions(stream, route, route.sink.kafka, path)

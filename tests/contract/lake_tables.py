@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
@@ -21,6 +22,11 @@ from keystone_platform.spec.types import FieldType, Scalar
 TEN = datetime(2026, 11, 1, 10, tzinfo=UTC)
 ELEVEN = TEN + timedelta(hours=1)
 TABLE = "events.playback"
+
+Values = Mapping[str, Sequence[object]]
+"""Values of columns, one a row."""
+
+NO_VALUES: Values = MappingProxyType({})
 
 
 def local_settings(folder: Path) -> Settings:
@@ -50,9 +56,19 @@ def warehouse_plan(*columns: tuple[str, FieldType], table: str = TABLE, raw: boo
     )
 
 
-def land(table: Table, offsets: range, hour: datetime | None = TEN, partition: int = 0, files: int = 1) -> None:
-    """Append rows of these offsets as a router's commit does: `files` data files, one snapshot, one hour."""
-    append(table, [rows(table, share, hour, partition) for share in _shares(offsets, files)], hour)
+def land(
+    table: Table,
+    offsets: range,
+    hour: datetime | None = TEN,
+    partition: int = 0,
+    files: int = 1,
+    values: Values = NO_VALUES,
+) -> None:
+    """Append rows of these offsets as a router's commit does: `files` data files, one snapshot, one hour.
+
+    They have the columns that the loaded table has, even if the table has others by now.
+    """
+    append(table, [rows(table, share, hour, partition, values) for share in _shares(offsets, files)], hour)
 
 
 def append(table: Table, batches: Sequence[pa.Table], hour: datetime | None) -> None:
@@ -76,8 +92,14 @@ def prove(table: Table, until: datetime) -> None:
         ManageSnapshots(transaction).create_tag(snapshot.snapshot_id, PROVEN_TAG).commit()
 
 
-def rows(table: Table, offsets: Sequence[int], hour: datetime | None = TEN, partition: int = 0) -> pa.Table:
-    """Rows with the table's columns; those that are not metadata are filled from the offset where they are numbers."""
+def rows(
+    table: Table,
+    offsets: Sequence[int],
+    hour: datetime | None = TEN,
+    partition: int = 0,
+    values: Values = NO_VALUES,
+) -> pa.Table:
+    """Rows with the table's columns: `values` by column, `user_id` from the offset, else null."""
     schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
     time = None if hour is None else [hour + timedelta(milliseconds=offset % 3_600_000) for offset in offsets]
     known: dict[str, object] = {
@@ -87,6 +109,7 @@ def rows(table: Table, offsets: Sequence[int], hour: datetime | None = TEN, part
         "_partition": [partition] * len(offsets),
         "_offset": list(offsets),
         "user_id": [offset % 97 for offset in offsets],
+        **values,
     }
     arrays = [pa.array(known.get(field.name) or [None] * len(offsets), type=field.type) for field in schema]
     return pa.table(arrays, schema=schema)

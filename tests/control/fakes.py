@@ -19,6 +19,7 @@ from keystone_platform.gateways.lake import Head, TableChange
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.gateways.objects import StoredObject, Upload
 from keystone_platform.plan.checkpoint_contents import Contents
+from keystone_platform.plan.column_effect import ColumnEffect
 from keystone_platform.plan.observation import CheckpointAttempt, Checkpoints, Cluster, Job, JobState
 from keystone_platform.plan.progress import Committing, JobProgress, Reading
 from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, NextOffsets, offsets_of_text
@@ -322,8 +323,8 @@ class FakeLake:
         self.made.add(plan.target.table)
         return TableChange(plan.target.table, created)
 
-    def check_table(self, plan: RouterPlan) -> None:
-        return None
+    def column_effects(self, plan: RouterPlan) -> tuple[ColumnEffect, ...]:
+        return ()
 
     def tables(self) -> tuple[str, ...]:
         return tuple(sorted(self.made))

@@ -67,6 +67,56 @@ WITHIN = {
         "routes[1].sink.warehouse.sort_by[1]",
         "occurs twice",
     ),
+    "a rename to a column that the route lands not": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: {contry: land}}}}\n",
+        "routes[1].sink.warehouse.renamed.contry",
+        "Did you mean 'country'?",
+    ),
+    "a rename of a column that is still selected": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: {country: user_id}}}}\n",
+        "routes[1].sink.warehouse.renamed.country",
+        "'user_id' is still selected",
+    ),
+    "one column renamed to two": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: {country: x, user_id: x}}}}\n",
+        "routes[1].sink.warehouse.renamed.user_id",
+        "'x' is renamed twice",
+    ),
+    "a rename of one of Keystone's own columns": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: {country: _host}}}}\n",
+        "routes[1].sink.warehouse.renamed.country",
+        "'_host' is one of Keystone's own columns",
+    ),
+    "a rename within an object": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: {country: device.land}}}}\n",
+        "routes[1].sink.warehouse.renamed.country",
+        "no field within one",
+    ),
+    "renames that are a list": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: [country]}}}\n",
+        "routes[1].sink.warehouse.renamed",
+        "a mapping of new",
+    ),
+    "a drop of a column that is still selected": (
+        "  - {name: two, sink: {warehouse: {table: a.b, dropped: [old, country]}}}\n",
+        "routes[1].sink.warehouse.dropped[1]",
+        "Take it out of `select`",
+    ),
+    "a drop of one of Keystone's own columns": (
+        "  - {name: two, sink: {warehouse: {table: a.b, dropped: [_offset]}}}\n",
+        "routes[1].sink.warehouse.dropped[0]",
+        "one of Keystone's own columns",
+    ),
+    "a drop of what is renamed": (
+        "  - {name: two, sink: {warehouse: {table: a.b, renamed: {country: x}, dropped: [x]}}}\n",
+        "routes[1].sink.warehouse.dropped[0]",
+        "nothing to drop",
+    ),
+    "a drop twice": (
+        "  - {name: two, sink: {warehouse: {table: a.b, dropped: [x, x]}}}\n",
+        "routes[1].sink.warehouse.dropped[1]",
+        "occurs twice",
+    ),
     "a key that the schema has not": (
         "  - {sink: {kafka: {topic: x, key: device.tpe}}}\n",
         "routes[1].sink.kafka.key",
