@@ -120,7 +120,7 @@ def snapshots(
 ) -> None:
     """List a table's snapshots, for `keystone sql --as-of` and `--snapshot`: `keystone snapshots events.playback`.
 
-    A snapshot that a branch or tag points to stays; others expire after a day.
+    A snapshot that a branch or tag points to stays; others expire, after six hours unless the table says otherwise.
     """
     import json
     from dataclasses import asdict

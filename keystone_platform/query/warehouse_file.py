@@ -2,7 +2,7 @@
 
 A view has to name a metadata file, and a table's own are deleted after some 50 commits: minutes, where a router
 commits every ten seconds. So each view reads a small copy (a pin) of the metadata as it was, with no snapshot but those
-that the views show. What a pin refers to lives as long as the snapshot: a day, or as long as a branch or tag names it.
+that the views show. What a pin refers to lives as long as the snapshot: six hours, or as long as a branch or tag names it.
 No secret is in the file or in a pin: whoever attaches the file brings the keys.
 """
 
@@ -37,7 +37,7 @@ PINS = "pins"
 """Folder of the copies of metadata, beside the published file."""
 
 PIN_AGE = timedelta(hours=48)
-"""A pin that no view names any more is deleted after that; the snapshots of most expire after a day."""
+"""A pin that no view names any more is deleted after that; the snapshots of most expire after six hours."""
 
 ABOUT = "keystone_views"
 """Table in the file that tells of each view which metadata it shows, and when it was made."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
@@ -73,7 +74,7 @@ def land(
 
 def append(table: Table, batches: Sequence[pa.Table], hour: datetime | None) -> None:
     """Add one snapshot with a data file for each batch of the table's columns, all of that hour."""
-    written = []
+    written: list[DataFile] = []
     for batch in batches:
         written += write_files(table, batch.to_batches(), hour, target_bytes=1 << 30)
     table.refresh()
