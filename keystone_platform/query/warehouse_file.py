@@ -2,7 +2,7 @@
 
 A view has to name a metadata file, and a table's own are deleted after some 50 commits: minutes, where a router
 commits every ten seconds. So each view reads a small copy (a pin) of the metadata as it was, with no snapshot but those
-that the views show. What a pin refers to lives as long as the snapshot: six hours, or as long as a branch or tag names it.
+that the views show. What a pin refers to lives as long as the snapshot: six hours, or as long as a ref names it.
 No secret is in the file or in a pin: whoever attaches the file brings the keys.
 """
 
