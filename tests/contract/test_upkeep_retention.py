@@ -23,7 +23,7 @@ OLDER = OLD - timedelta(hours=3)
 def world(tmp_path: Path) -> World:
     world = new_world(tmp_path)
     world.keep_days = 7
-    world.clock.by = timedelta(minutes=5)
+    world.clock.by, world.clock.stands_at = timedelta(minutes=5), NOW
     land(world.table, range(10), hour=OLDER, files=3)
     land(world.table, range(10, 30), hour=OLD, files=2)
     land(world.table, range(500, 510), hour=OLD, partition=1)
@@ -118,7 +118,7 @@ def test_the_files_go_when_the_snapshots_do_that_still_have_them(world: World) -
     files = set(world.folder.rglob("*.parquet"))
     world.upkeep()
     assert set(world.folder.rglob("*.parquet")) == files
-    world.clock.by = timedelta(days=2)
+    world.clock.by, world.clock.stands_at = timedelta(days=2), None
     report = world.upkeep()
     assert report.count("data files") == len(files) == 6
     assert not set(world.folder.rglob("*.parquet"))

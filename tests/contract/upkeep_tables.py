@@ -22,12 +22,13 @@ TOPICS = ("playback",)
 
 @dataclass
 class Later:
-    """A clock that is ahead."""
+    """A clock that is ahead, or stands still."""
 
     by: timedelta = timedelta(days=2)
+    stands_at: datetime | None = None
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.by
+        return (self.stands_at or datetime.now(UTC)) + self.by
 
     def sleep(self, seconds: float) -> None:
         raise AssertionError(seconds)

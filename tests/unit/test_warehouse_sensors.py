@@ -55,6 +55,14 @@ def test_a_compaction_is_no_new_data() -> None:
     assert event.partition == "2026-11-01-10:00"
 
 
+def test_an_hour_dropped_for_its_age_is_told_and_makes_no_stream_look_fresh() -> None:
+    gone = HourNews(TABLE, HourTotals(TEN), rows_added=0, new_data=False, snapshot=7)
+    event = landing_event(gone, route(), NOW)
+    assert isinstance(event, dg.AssetObservation)
+    assert (event.partition, event.description) == ("2026-11-01-10:00", "dropped for its age")
+    assert event.metadata[keys.ROWS].value == 0
+
+
 def test_hours_that_are_no_partition_are_observed_instead_of_failing_the_sensor() -> None:
     for odd in (datetime(1969, 12, 31, 23, tzinfo=UTC), NOW + timedelta(days=400), None):
         event = landing_event(news(odd), route(), NOW)
