@@ -46,13 +46,13 @@ def numbers(platform: Platform) -> Counter[object]:
 
 def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: Platform) -> None:
     second = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 3 * HOUR
-    platform.declare(STREAM, stream_yaml(STREAM, where="country = 'US'"))
+    platform.declare(STREAM, stream_yaml(STREAM, where="country = 'US'", interval_s=6))
     assert platform.apply(ROUTE).ok
     produce(platform, range(1_000), second - HOUR)
     produce(platform, range(1_000, 3_000), second)
     produce(platform, range(3_000, 4_000), second + HOUR)
     platform.wait_for_rows(STREAM, 1_000)
-    platform.declare(STREAM, stream_yaml(STREAM))
+    platform.declare(STREAM, stream_yaml(STREAM, interval_s=6))
     assert platform.apply(ROUTE).ok
 
     produced, ends, seen = 4_000, threading.Event(), list[int]()
