@@ -114,6 +114,7 @@ def rewrite_data_files(
     for key, value in {**cluster, "execution.attached": "true", "execution.runtime-mode": "BATCH"}.items():
         options.set_string(key, value)
     with _translated():
+        # getExecutionEnvironment would start a cluster in this process, whatever `execution.target` says
         environment = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
         implementation = properties["catalog-impl"]
         loaded = iceberg.CatalogUtil.loadCatalog(implementation, name, dict(properties), None)
@@ -123,7 +124,7 @@ def rewrite_data_files(
             expressions.greaterThanOrEqual(column, bounds[0]), expressions.lessThan(column, bounds[1])
         )
         action = iceberg.flink.actions.Actions.forTable(
-            environment.getExecutionEnvironment(options._j_configuration), rewritten
+            environment(options._j_configuration), rewritten
         ).rewriteDataFiles()
         for key, value in summary.items():
             action.set(key, value)
