@@ -90,6 +90,7 @@ def _metadata(report: BackfillReport) -> dict[str, Any]:
         keys.ROWS_BROUGHT: report.swapped.added,
         keys.OFFSETS_READ: report.outline.scope.offsets,
         keys.OFFSETS_LEFT: ", ".join(left) or "none",
+        keys.STANDING: ", ".join(f"{each.hour:%Y-%m-%dT%H} {each.standing}" for each in report.proofs) or "not proven",
         keys.SNAPSHOT: str(report.swapped.snapshot_id) if report.swapped.snapshot_id else "nothing to replace",
     }
 

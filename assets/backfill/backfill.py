@@ -14,15 +14,21 @@ from assets.backfill.job import JobRunner
 from assets.backfill.proof import BranchProof, Expected, Tell, expected, prove
 from assets.backfill.rows import Survey, landed
 from assets.backfill.swap import Swapped, swap, swapped
-from keystone_platform.errors import Conflict, InvalidSpec, Terminal
+from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.iceberg_files import hour_of
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.backfill import Backfill, Outline, Request, Span, outline
+from keystone_platform.plan.hour_proof import HourProof
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 
-Prove = Callable[[str, Sequence[datetime | None]], object]
-"""Proves hours of a table, by its name, after a backfill; None is the hour of rows without a time."""
+Prove = Callable[[RouterPlan, Sequence[datetime | None]], Sequence[HourProof]]
+"""Proves hours of a route's table after a backfill; None is the hour of rows without a time, which has no proof."""
+
+
+def unproven(_plan: RouterPlan, _hours: Sequence[datetime | None]) -> Sequence[HourProof]:
+    """Prove nothing."""
+    return ()
 
 
 class Topics(Protocol):
@@ -46,7 +52,7 @@ class Servers:
     kafka: Topics
     properties: Mapping[str, str]
     jobs: JobRunner
-    prove: Prove | None = None
+    prove: Prove = unproven
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class BackfillReport:
         expected: what the plan makes of the scope's events: as many rows as came. None where an earlier run swapped.
         hours: whose rows changed.
         resumed: whether it went on with what an earlier run had begun.
+        proofs: of these hours, made after the swap; none where Kafka or the ledger did not answer.
     """
 
     table: str
@@ -83,6 +90,7 @@ class BackfillReport:
     expected: Expected | None
     hours: tuple[datetime | None, ...]
     resumed: bool
+    proofs: tuple[HourProof, ...] = ()
 
 
 def outline_of(servers: Servers, plan: RouterPlan, request: Request) -> Outline:
@@ -144,9 +152,14 @@ def run(servers: Servers, plan: RouterPlan, request: Request, tell: Tell) -> Bac
         backfill = earlier or begin(table, key, outlined.scope)
         done, counted = _swap(servers, plan, backfill, table, tell)
         hours = _changed(table, done)
-    if servers.prove:
-        servers.prove(_table_of(plan), hours)
-    return BackfillReport(_table_of(plan), backfill.branch, outlined, done, counted, hours, earlier is not None)
+    proofs: tuple[HourProof, ...] = ()
+    try:
+        tell(f"proving {len(hours):,} hours")
+        proofs = tuple(servers.prove(plan, hours))
+    except Transient as error:  # the rows are right, see _refuse_unproven; the proof sensor makes up for it
+        tell(f"the hours are not proven yet: {error}")
+    resumed = earlier is not None
+    return BackfillReport(_table_of(plan), backfill.branch, outlined, done, counted, hours, resumed, proofs)
 
 
 def _swap(

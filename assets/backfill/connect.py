@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import datetime
 
 from assets.backfill.backfill import Prove, Servers
 from assets.backfill.job import JobRunner
+from assets.proof.prover import Prover, proofs_of
 from keystone_platform.errors import Terminal
-from keystone_platform.gateways.clock import SystemClock
+from keystone_platform.gateways.clock import Clock, SystemClock
 from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.submit import SubprocessSubmitter
+from keystone_platform.plan.hour_proof import HourProof
+from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import Settings
 
 
-def connect(settings: Settings, prove: Prove | None = None) -> Servers:
-    """Return the servers; nothing is reached before the first call.
+def connect(settings: Settings) -> Servers:
+    """Return the servers, the prover of hours among them; nothing is reached before the first call.
 
     Raises:
         Terminal: routers run on Kubernetes, each on a Flink cluster of its own: there is none that takes another job.
@@ -31,4 +36,13 @@ def connect(settings: Settings, prove: Prove | None = None) -> Servers:
         clock=clock,
         checkpoints=settings.checkpoints,
     )
-    return Servers(IcebergLake(settings), ConfluentKafka(settings.kafka), settings.kafka, jobs, prove)
+    lake, kafka = IcebergLake(settings), ConfluentKafka(settings.kafka)
+    return Servers(lake, kafka, settings.kafka, jobs, _prover(settings, clock))
+
+
+def _prover(settings: Settings, clock: Clock) -> Prove:
+    def prove(plan: RouterPlan, hours: Sequence[datetime | None]) -> Sequence[HourProof]:
+        prover = Prover(settings, plan, proofs_of(settings), clock)
+        return [prover.prove(hour) for hour in hours if hour]
+
+    return prove

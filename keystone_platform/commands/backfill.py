@@ -180,6 +180,7 @@ def _report(found: BackfillReport) -> dict[str, object]:
         "filtered": expected.filtered if expected else None,
         "dead": expected.dead if expected else None,
         "hours": [f"{each:%Y-%m-%dT%H}" if each else None for each in found.hours],
+        "proofs": [f"{each.hour:%Y-%m-%dT%H} {each.standing}" for each in found.proofs],
         "snapshot_id": found.swapped.snapshot_id,
     }
 

@@ -19,6 +19,7 @@ from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient,
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.backfill import Backfill, Request, Span, hours
+from keystone_platform.plan.hour_proof import HourProof
 from keystone_platform.plan.observation import Cluster, Job, JobState
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
@@ -130,7 +131,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     topics = FakeTopics()
     jobs = JobRunner(cluster, cluster, SteppingClock(), "s3://bucket/flink")
     proved: list[tuple[str, Sequence[datetime | None]]] = []
-    servers = Servers(lake, topics, {}, jobs, prove=lambda name, changed: proved.append((name, changed)))
+
+    def prove(plan: RouterPlan, changed: Sequence[datetime | None]) -> Sequence[HourProof]:
+        proved.append((plan.route, changed))
+        return ()
+
+    servers = Servers(lake, topics, {}, jobs, prove)
     told_by(monkeypatch, lambda rows: BranchProof(Expected(20, 20, 0), rows, 20 - rows, 0, 0))
     return World(lake, table, cluster, topics, servers, proved)
 
@@ -154,7 +160,7 @@ def test_the_hours_rows_are_replaced_and_the_hour_is_proven(world: World) -> Non
     report = world.run()
     assert seen(world.table) == AFTER
     assert (report.swapped.removed, report.swapped.added, report.resumed) == (40, 20, False)
-    assert world.proved == [(TABLE, (TEN,))]
+    assert world.proved == [("playback.warehouse", (TEN,))]
     assert unfinished(world.table) == {}
 
 
