@@ -11,7 +11,7 @@ from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.router_plan import Renamed, RouterPlan, WarehouseTarget
 from keystone_platform.query.session import open_session
-from keystone_platform.spec.types import FieldType, Scalar
+from keystone_platform.spec.types import Field, FieldType, Scalar, Struct
 from tests.contract.lake_tables import TABLE, TEN, lake_with_table, land, local_settings, warehouse_plan
 
 N, KIND, OLD = ("n", Scalar.INT), ("kind", Scalar.STRING), ("old", Scalar.DOUBLE)
@@ -104,3 +104,14 @@ def test_what_would_be_refused_is_told_and_nothing_is_touched(tmp_path: Path) ->
     with pytest.raises(InvalidSpec, match=r"n is int, wanted string.*`n_new` in `select`"):
         lake.ensure_table(wrong)
     assert lake.head(TABLE) == before
+
+
+def test_an_object_is_renamed_while_its_fields_are_added_and_widened(tmp_path: Path) -> None:
+    before = ("device", Struct((Field("n", Scalar.INT),)))
+    after = ("client", Struct((Field("n", Scalar.BIGINT), Field("os", Scalar.STRING))))
+    lake, table = lake_with_table(tmp_path, before)
+    land(table, range(1), values={"device": [{"n": 1}]})
+    lake.ensure_table(plan(after, renamed=(("client", "device"),)))
+    land(lake.load(TABLE), range(1, 2), values={"client": [{"n": 2**40, "os": "ios"}]})
+    expected = [({"n": 1, "os": None},), ({"n": 2**40, "os": "ios"},)]
+    assert by_pyiceberg(lake, "client") == by_duckdb(tmp_path, "client") == expected
