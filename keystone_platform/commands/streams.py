@@ -97,7 +97,7 @@ def plan(
     streams: Streams = None,
     as_json: Json = False,
 ) -> None:
-    """Check the stream YAMLs and show what `apply` would do and cost. Touches nothing.
+    """Check the stream YAMLs and show what `apply` would do and cost, to the columns of tables too. Touches nothing.
 
     Exit status 1 when a file is wrong or a route would be refused. Works without running servers: then every route
     counts as new. A settings file that is wrong, or that KEYSTONE_SETTINGS names and that is not there, is an error.
