@@ -69,6 +69,9 @@ def test_a_plan_of_before_the_rename_lands_in_the_same_column_and_the_new_plan_f
     land(table, range(1), values={"n": [1], "kind": ["tv"]})
     lake.ensure_table(AFTER)
     land(lake.load(TABLE), range(1, 2), values={"count": [2**40], "form": ["web"]})
+    (first, _) = lake.load(TABLE).snapshots()
+    then = lake.load(TABLE).scan(snapshot_id=first.snapshot_id).to_arrow()
+    assert then.column_names[:3] == ["n", "kind", "old"], "an older snapshot is read by the names of its day"
     assert lake.ensure_table(BEFORE).renamed == ("n (was count)", "kind (was form)")
     land(lake.load(TABLE), range(2, 3), values={"n": [3], "kind": ["ios"]})
     assert by_duckdb(tmp_path, "n", "kind") == [(1, "tv"), (2**40, "web"), (3, "ios")]
