@@ -204,12 +204,19 @@ def test_a_real_terminal(lake: IcebergLake, tmp_path: Path) -> None:
     os.close(theirs)
     seen = ""
 
+    def look() -> None:
+        """Take what the shell shows, for half a second at most; nothing once it has left its end of the terminal."""
+        nonlocal seen
+        if select.select([mine], [], [], 0.5)[0]:
+            with contextlib.suppress(OSError):
+                seen += os.read(mine, 10_000).decode(errors="replace")
+
     def until(text: str) -> None:
         nonlocal seen
         deadline = time.monotonic() + 60
         while text not in seen:
             assert time.monotonic() < deadline, seen
-            seen += os.read(mine, 10_000).decode(errors="replace")
+            look()
         seen = seen.split(text, 1)[1]
 
     try:
@@ -222,16 +229,16 @@ def test_a_real_terminal(lake: IcebergLake, tmp_path: Path) -> None:
         while "interrupted" not in seen:
             time.sleep(1)
             process.send_signal(signal.SIGINT)  # what the terminal of a login makes of Ctrl-C
-            seen += os.read(mine, 10_000).decode(errors="replace") if select.select([mine], [], [], 0.5)[0] else ""
+            look()
         os.write(mine, b"select 'still ' || 'here';\r")
         until("still here")
         until("keystone>")
-        time.sleep(0.5)  # a simple terminal shows the prompt before it listens
-        os.write(mine, b"\x04")
-        with contextlib.suppress(OSError):  # the terminal's other end is gone when the shell has left
-            while os.read(mine, 10_000):
-                pass
-        assert process.wait(30) == 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None:  # a simple terminal shows the prompt before it listens
+            assert time.monotonic() < deadline, seen
+            os.write(mine, b"\x04")
+            look()
+        assert process.returncode == 0
     finally:
         process.kill()
         os.close(mine)
