@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyiceberg.schema import Schema
-from pyiceberg.types import IcebergType, ListType, MapType, StructType
+from pyiceberg.schema import Schema, index_by_id
+from pyiceberg.types import DoubleType, FloatType, IcebergType, ListType, MapType, StructType
 
 IDENTITY = ("_topic", "_partition", "_offset")
 """What a row is, and what it is sorted by at last: equal rows become neighbours, a consumer reads offsets in order."""
@@ -56,3 +56,8 @@ def _ids(number: int, kind: IcebergType) -> str:
         return str(number)
     children = [f"{literal(name)}: {_ids(*child)}" for name, child in inner.items()]
     return "{" + ", ".join([f"__duckdb_field_id: {number}", *children]) + "}"
+
+
+def has_floats(schema: Schema) -> bool:
+    """Whether any column, nested or not, is a float or a double."""
+    return any(isinstance(field.field_type, FloatType | DoubleType) for field in index_by_id(schema).values())
