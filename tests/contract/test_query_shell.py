@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ from tests.contract.lake_tables import ELEVEN, TABLE, lake_with_table, land, loc
 
 COUNT = f"select count(*) as n from {TABLE};"
 ENDLESS = "select count(*) from range(1000000) a, range(1000000) b where a.range + b.range = 7;"
+
+
+@pytest.fixture(autouse=True)
+def sigint_is_heard() -> Iterator[None]:
+    """Whoever runs the tests in the background has SIGINT ignored, and processes inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
