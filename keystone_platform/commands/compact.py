@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keystone_platform.commands.output import stdout_console
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, InvalidSpecs
 from keystone_platform.settings import STREAMS_VARIABLE, Settings, load_settings, streams_folder
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def _sort_by(streams: Path, table: str) -> tuple[str, ...]:
 
     try:
         return declared_table(streams, table).sink.sort_by
+    except InvalidSpecs:  # the file that is wrong may say what to sort by
+        raise
     except InvalidSpec:
         typer.echo(f"{table} is declared in no file of {streams}: sorted by topic, partition and offset", err=True)
         return ()

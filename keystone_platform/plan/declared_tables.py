@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, InvalidSpecs
 from keystone_platform.plan.plan_router import FleetPlan, plan_fleet
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.spec.fleet import LoadedRoute
@@ -54,11 +54,14 @@ def declared_table(streams: Path, table: str) -> DeclaredTable:
     """Return one declared table.
 
     Raises:
-        InvalidSpec: no valid file of the folder declares a route into it.
+        InvalidSpec: no file of the folder declares a route into it.
+        InvalidSpecs: no valid file does, and others are wrong: theirs may be the declaration.
     """
-    known = load_declared_tables(streams)
+    fleet = load_streams_leniently(streams)
+    known = declared_tables(plan_fleet(fleet))
     if table not in known:
         message = f"no stream in {streams} declares a route into the table {table}"
         mend = f"Declared are: {', '.join(known) or 'none'}. Another folder: --streams DIR or KEYSTONE_STREAMS."
-        raise InvalidSpec(message, mend=mend)
+        error = InvalidSpec(message, mend=mend)
+        raise InvalidSpecs((*fleet.errors, error)) if fleet.errors else error
     return known[table]
