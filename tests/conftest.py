@@ -70,8 +70,11 @@ def little_home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def platform(stack: EmbeddedStack, streams_folder: Path) -> Platform:
-    """The stack with what clients of it need."""
+@pytest.fixture(scope="module")
+def platform(stack: EmbeddedStack, streams_folder: Path) -> Iterator[Platform]:
+    """The stack with what clients of it need; the routers that a module started are stopped with it."""
     settings = stack.settings()
-    return Platform(stack, settings, connect(settings), DagsterApi(settings.dagster_url), streams_folder)
+    platform = Platform(stack, settings, connect(settings), DagsterApi(settings.dagster_url), streams_folder)
+    before = platform.running_routes()
+    yield platform
+    platform.stop(platform.running_routes() - before)

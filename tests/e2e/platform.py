@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -87,6 +87,16 @@ class Platform:
     def plan(self, route: str) -> RouterPlan:
         (goal,) = wanted(self.streams, [route]).goals
         return goal.plan
+
+    def running_routes(self) -> set[str]:
+        """Return the routes whose latest deployment nobody has ended."""
+        return {route for route, latest in self.gateways.ledger.latest().items() if latest.end is None}
+
+    def stop(self, routes: Collection[str]) -> None:
+        """Stop these routers, with a savepoint each, and free their slots."""
+        goals = wanted(self.streams, sorted(routes)).goals if routes else ()
+        for verdict in reconcile(self.gateways, goals, Request.STOP):
+            assert verdict.ok, verdict.message
 
     def vertices(self, job_id: str) -> list[str]:
         """Return the names of the job's operators chains, as the cluster runs them."""

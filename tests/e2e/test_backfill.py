@@ -20,7 +20,7 @@ from tests.e2e.platform import Platform, event, stream_yaml, wait_for
 
 pytestmark = pytest.mark.stack
 
-STREAM, ROUTE, TABLE = "mended", "mended.warehouse", "tests.mended"
+STREAM, ROUTE, TABLE = "refilled", "refilled.warehouse", "tests.refilled"
 HOUR = timedelta(hours=1)
 
 
