@@ -2,6 +2,7 @@
 
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -12,7 +13,8 @@ import dagster as dg
 
 from assets import keys
 from assets.checks import check_specs, count_duplicates, duplicates_result, missing_objects, objects_result
-from assets.compaction.compact import Choices, compact_hour
+from assets.compaction.compact import Choices
+from assets.compaction.place import compact_hour_at
 from assets.events import compaction_metadata
 from assets.failures import fail_if_any
 from assets.proof.checks import proof_check_specs, proof_results, unproven_result
@@ -24,6 +26,7 @@ from keystone_platform.defs.references import code_reference
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.iceberg_files import HourTotals, live_entries, totals_by_hour
+from keystone_platform.plan.compaction_place import Place
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """For a conflict with another writer and for servers that do not answer; harmless to repeat."""
@@ -92,7 +95,8 @@ def materialise(
     """Compact the hour, check what it holds then, and prove it; an hour without small files is only proven."""
     lake = warehouse.lake()
     objects = warehouse.objects()
-    report = compact_hour(lake, route.table, hour, choices=Choices(sort_by=route.sort_by, remove=objects.delete))
+    choices = Choices(sort_by=route.sort_by, remove=objects.delete)
+    report = compact_hour_at(warehouse.settings(), os.environ, lake, route.table, hour, Place.AUTO, choices)
     table = lake.load(route.table)
     with lake.translated():
         totals = next(iter(totals_by_hour(table, {hour})), HourTotals(hour))

@@ -63,17 +63,24 @@ def choose(
 
 
 def run_request(route: WarehouseRoute, totals: HourTotals, now: datetime) -> dg.RunRequest | None:
-    """Return the request to compact the hour; None when it is no partition of the route.
+    """Return the request to compact the hour, for its files as they are; None when it is no partition of the route."""
+    return hour_request(route, totals.hour, now, "compaction", f"{totals.files}-{totals.bytes}-{totals.rows}")
 
-    The run key names the hour's files as they are and a span of time: nobody compacts the same files twice, and a run
-    that failed is asked for again later.
+
+def hour_request(
+    route: WarehouseRoute, hour: datetime | None, now: datetime, kind: str, holds: str
+) -> dg.RunRequest | None:
+    """Return the request to work on an hour; None when it is no partition of the route.
+
+    The run key names the work (its kind, table and hour), what the hour holds, and a span of time: nobody is asked
+    twice for the same work, and a run that failed is asked for again in the next span.
     """
-    partition = route.partition_of(totals.hour, now)
+    partition = route.partition_of(hour, now)
     if partition is None:
         return None
     span = int(now.timestamp() // RETRY_AFTER.total_seconds())
     return dg.RunRequest(
-        run_key=f"{route.table}/{partition}/{totals.files}-{totals.bytes}-{totals.rows}/{span}",
+        run_key=f"{kind}/{route.table}/{partition}/{holds}/{span}",
         partition_key=partition,
         asset_selection=[route.compacted],
         tags={keys.TABLE_TAG: route.table, keys.HOUR_TAG: partition},

@@ -161,6 +161,8 @@ class Settings(BaseModel):
         checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
         slot_quotas: how many slots the routers of an owner may have, by `owner` of the streams; `*` is for each owner
             that is not named. A start beyond it is refused; what runs already is left alone.
+        compact_on_flink_above_gb: an hour with more than this to rewrite, in compressed GB, is compacted on the Flink
+            session cluster; None: never by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,6 +178,7 @@ class Settings(BaseModel):
     search: SearchSettings | None = None
     slot_quotas: dict[str, Annotated[int, Field(ge=0)]] = {}
     kubernetes: KubernetesSettings | None = None
+    compact_on_flink_above_gb: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _one_place_for_routers(self) -> Settings:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pyiceberg.schema import Schema, index_by_id
-from pyiceberg.types import DoubleType, FloatType, IcebergType, ListType, MapType, StructType
+from pyiceberg.types import DoubleType, FloatType, IcebergType, ListType, MapType, NestedField, StructType
 
 IDENTITY = ("_topic", "_partition", "_offset")
 """What a row is, and what it is sorted by at last: equal rows become neighbours, a consumer reads offsets in order."""
@@ -58,6 +58,11 @@ def _ids(number: int, kind: IcebergType) -> str:
     return "{" + ", ".join([f"__duckdb_field_id: {number}", *children]) + "}"
 
 
-def has_floats(schema: Schema) -> bool:
-    """Whether any column, nested or not, is a float or a double."""
-    return any(isinstance(field.field_type, FloatType | DoubleType) for field in index_by_id(schema).values())
+def is_float(kind: IcebergType) -> bool:
+    """Whether it is a float or a double."""
+    return isinstance(kind, FloatType | DoubleType)
+
+
+def has_floats(fields: Iterable[NestedField]) -> bool:
+    """Whether any of the columns, nested or not, is a float or a double."""
+    return any(is_float(field.field_type) for field in index_by_id(Schema(*fields)).values())

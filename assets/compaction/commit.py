@@ -34,6 +34,15 @@ def replace_files(table: Table, old: Sequence[DataFile], new: Sequence[DataFile]
         Others, from the catalog or the object store: nothing was committed.
     """
     _check_rows(old, new)
+    return _replace(table, old, new, hour)
+
+
+def restore_files(table: Table, wrong: Sequence[DataFile], right: Sequence[DataFile], hour: datetime) -> int:
+    """Undo a replacement: commit `right` in the place of `wrong`, however many rows each has; see replace_files."""
+    return _replace(table, wrong, right, hour)
+
+
+def _replace(table: Table, old: Sequence[DataFile], new: Sequence[DataFile], hour: datetime | None) -> int:
     commit = _Replacement(table, old, new, hour)
     for _ in range(ATTEMPTS):
         if (snapshot_id := commit.attempt()) is not None:

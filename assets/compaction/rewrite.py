@@ -20,12 +20,11 @@ from pyiceberg.table import Table
 
 from assets.compaction.arrow_files import write_files as write_files  # of those who have rows, not files
 from assets.compaction.columns import IDENTITY, column_list, field_ids, has_floats, literal, order_by, quoted
+from assets.compaction.content import compare, readable
 from assets.compaction.data_file import described, new_path
 from assets.compaction.engine import rewrite_session, room_for
-from assets.compaction.excerpt import write_excerpt
 from assets.compaction.select import Policy
 from assets.compaction.spill import spill_folder
-from keystone_platform.errors import Terminal
 
 MIN_GROUP_ROWS = 2_048
 MAX_GROUP_ROWS = 1_000_000
@@ -61,14 +60,6 @@ class Rewritten:
     files: tuple[DataFile, ...]
     rows: int
     duplicates: int
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """Count and checksum of rows, whatever their order."""
-
-    rows: int
-    checksum: int
 
 
 def rewrite(
@@ -115,7 +106,7 @@ class _Rewrite:
         self._reached = reached
 
     def run(self, inputs: Sequence[DataFile], path: str, group_rows: int, sort_by: Sequence[str]) -> Rewritten:
-        source = self._readable(inputs, "before")
+        source = readable(self._table, inputs, self._spill / "before")
         self._reached(POINTS[1])
         self._copy(source, path, group_rows, sort_by)
         self._reached(POINTS[2])
@@ -123,16 +114,11 @@ class _Rewrite:
         with opened.open() as stream:
             footer = pq.read_metadata(stream)
         written = described(self._table, path, len(opened), footer, self._hour)
-        target = self._readable([written], "after")
-        self._compare(source, target)
+        target = readable(self._table, [written], self._spill / "after")
+        compare(self._session, self._table.schema(), source, target)
         duplicates = self._duplicates(target)
         self._reached(POINTS[3])
         return Rewritten((written,), written.record_count, duplicates)
-
-    def _readable(self, files: Sequence[DataFile], name: str) -> str:
-        folder = self._spill / name
-        folder.mkdir()
-        return f"iceberg_scan({literal(write_excerpt(self._table, files, folder))})"
 
     def _copy(self, source: str, path: str, group_rows: int, sort_by: Sequence[str]) -> None:
         parts = urlsplit(path)
@@ -142,28 +128,12 @@ class _Rewrite:
         codec = self._table.properties.get("write.parquet.compression-codec", "zstd")
         level = f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}" if codec == "zstd" else ""
         # DuckDB 1.5 takes -0.0 for 0.0 in a dictionary, so a column of both would come out with one of them
-        dictionaries = ", DICTIONARY_SIZE_LIMIT 0" if has_floats(schema) else ""
+        dictionaries = ", DICTIONARY_SIZE_LIMIT 0" if has_floats(schema.fields) else ""
         self._session.execute(
             f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order_by(schema, sort_by)}) "
             f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, ROW_GROUP_SIZE {group_rows}, "
             f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}{dictionaries}, FIELD_IDS {field_ids(schema)})"
         )
-
-    def _compare(self, source: str, target: str) -> None:
-        columns = column_list(self._table.schema())
-        before, after = (self._sum(each, columns) for each in (source, target))
-        if before == after:
-            return
-        names = [field.name for field in self._table.schema().fields]
-        wrong = [name for name in names if self._sum(source, quoted(name)) != self._sum(target, quoted(name))]
-        which = f"in {', '.join(wrong)}" if wrong else "in which columns stand beside each other"
-        message = f"compaction read {before.rows} rows and wrote {after.rows} that differ {which}: refused"
-        raise Terminal(message, mend="Nothing was changed. Keep the table as it is and report this.")
-
-    def _sum(self, source: str, columns: str) -> _Sum:
-        statement = f"SELECT count(*), coalesce(sum(hash({columns})), 0) FROM {source}"
-        rows, checksum = self._session.execute(statement).fetchall()[0]
-        return _Sum(int(rows), int(checksum))
 
     def _duplicates(self, target: str) -> int:
         same = " AND ".join(f"{quoted(name)} = lag({quoted(name)}) OVER ()" for name in IDENTITY)

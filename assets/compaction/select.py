@@ -25,7 +25,6 @@ class Policy:
         quiet: how long an hour must be over and untouched before it is due.
         settled: after so long without a change two small files are enough: no late event waits for company.
         memory_bytes: what a rewrite may use before it spills to disk; the process needs about 400 MB more.
-        flink_bytes: an hour with more than this to rewrite goes to the Flink cluster by itself; by default none does.
     """
 
     min_files: int = 5
@@ -35,7 +34,6 @@ class Policy:
     quiet: timedelta = timedelta(minutes=5)
     settled: timedelta = HOUR
     memory_bytes: int = 768 * MEBIBYTE
-    flink_bytes: int = 1 << 60
 
 
 GROWTH = 2

@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
-from assets import keys
 from assets.compaction.select import Policy, is_due
-from assets.due import RETRY_AFTER, Work, hours_in_flight
+from assets.due import RETRY_AFTER, Work, hour_request, hours_in_flight
 from assets.landed import BUDGET
 from assets.progress import in_turn
 from assets.proof.prover import proofs_of
@@ -106,20 +105,8 @@ def _due_at(total: HourTotals, verdict: Verdict | None) -> datetime | None:
 
 
 def proof_request(route: WarehouseRoute, total: HourTotals, now: datetime) -> dg.RunRequest | None:
-    """Return the request to prove the hour; None when it is no partition of the route.
-
-    The run key names what the hour holds and a span of time: a run that failed is asked for again in the next one.
-    """
-    partition = route.partition_of(total.hour, now)
-    if partition is None:
-        return None
-    span = int(now.timestamp() // RETRY_AFTER.total_seconds())
-    return dg.RunRequest(
-        run_key=f"proof/{route.table}/{partition}/{total.rows}-{total.sequence}/{span}",
-        partition_key=partition,
-        asset_selection=[route.compacted],
-        tags={keys.TABLE_TAG: route.table, keys.HOUR_TAG: partition},
-    )
+    """Return the request to prove the hour, with the rows that it holds; None when it is no partition of the route."""
+    return hour_request(route, total.hour, now, "proof", f"{total.rows}-{total.sequence}")
 
 
 def proof_sensor(

@@ -20,7 +20,6 @@ from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_
 if TYPE_CHECKING:
     from assets.backfill.backfill import BackfillReport, Preview
     from keystone_platform.plan.backfill import Outline, Request, TimeRange
-    from keystone_platform.plan.declared_tables import DeclaredTable
 
 LONGEST = timedelta(days=100)
 """Times of one backfill; hours are looked through one by one."""
@@ -73,8 +72,9 @@ def backfill(
     from assets.backfill.connect import connect
     from assets.backfill.intent import unfinished
     from keystone_platform.demo.progress import Progress
+    from keystone_platform.plan.declared_tables import declared_table
 
-    declared = _declared(streams or streams_folder(os.environ), target)
+    declared = declared_table(streams or streams_folder(os.environ), target)
     servers = connect(load_settings())
     if give_up:
         table = servers.lake.load(declared.name)
@@ -90,19 +90,6 @@ def backfill(
         else:
             found = _report(work.run(servers, declared.plan, request, progress.show))
     _print(found, as_json)
-
-
-def _declared(folder: Path, target: str) -> DeclaredTable:
-    from keystone_platform.plan.declared_tables import load_declared_tables
-
-    known = load_declared_tables(folder)
-    routes = {each.plan.route: each for each in known.values()}
-    found = known.get(target) or routes.get(target)
-    if found is None:
-        message = f"{target} is neither a declared table nor a warehouse route of {folder}"
-        mend = f"Declared are: {', '.join(known) or 'none'}. Another folder: --streams DIR or KEYSTONE_STREAMS."
-        raise InvalidSpec(message, mend=mend)
-    return found
 
 
 def _request(hour: Sequence[str], start: str | None, end: str | None, spans: Sequence[str], late: float) -> Request:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,24 +12,17 @@ import typer
 
 from keystone_platform.commands.output import stdout_console
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
+from keystone_platform.plan.compaction_place import Place
 from keystone_platform.settings import STREAMS_VARIABLE, Settings, load_settings, streams_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assets.compaction.compact import Choices, CompactionReport, Progress
+    from assets.compaction.compact import CompactionReport, Progress
     from assets.compaction.plan import HourPlan
     from keystone_platform.gateways.lake import IcebergLake
 
 INTERRUPTED = 128 + signal.SIGINT
-
-
-class Place(StrEnum):
-    """Where a compaction runs."""
-
-    AUTO = "auto"
-    HERE = "here"
-    FLINK = "flink"
 
 
 def register(app: typer.Typer) -> None:
@@ -69,8 +61,10 @@ def compact(
         loaded = lake.load(table)
         with lake.translated():
             plans = (plan_hour(loaded, _hour(hour), policy),)
+        if not plans[0].files:
+            typer.echo(f"{table} has no rows with a `_time` in the hour {_name(plans[0].hour)} (UTC)", err=True)
     if dry_run:
-        _tell_plans(plans, policy.flink_bytes, on, as_json)
+        _tell_plans(plans, settings, on, as_json)
         return
     _tell_reports(_run(settings, lake, plans, on, _sort_by(streams or streams_folder(os.environ), table)), as_json)
 
@@ -79,12 +73,13 @@ def _run(
     settings: Settings, lake: IcebergLake, plans: Sequence[HourPlan], on: Place, sort_by: tuple[str, ...]
 ) -> list[CompactionReport]:
     from assets.compaction.compact import Choices
+    from assets.compaction.place import compact_hour_at
 
     reports: list[CompactionReport] = []
     choices = Choices(sort_by=sort_by, tell=_tell_progress)
     try:
         for plan in plans:
-            reports.append(_compact(settings, lake, plan, on, choices))
+            reports.append(compact_hour_at(settings, os.environ, lake, plan.table, plan.hour, on, choices))
     except KeyboardInterrupt:
         done = f"{len(reports)} of {len(plans)} hours are done"
         typer.echo(
@@ -94,47 +89,6 @@ def _run(
         )
         raise typer.Exit(INTERRUPTED) from None
     return reports
-
-
-def _compact(settings: Settings, lake: IcebergLake, plan: HourPlan, on: Place, choices: Choices) -> CompactionReport:
-    from assets.compaction.compact import compact_hour
-
-    if _is_for_flink(plan, choices.policy.flink_bytes, on):
-        return _compact_on_flink(settings, lake, plan)
-    return compact_hour(lake, plan.table, plan.hour, choices=choices)
-
-
-def _compact_on_flink(settings: Settings, lake: IcebergLake, plan: HourPlan) -> CompactionReport:
-    from assets.compaction.compact import CompactionReport
-    from assets.compaction.plan import files_of
-    from keystone_platform.gateways.flink_compaction import compact_on_flink
-    from keystone_platform.gateways.iceberg_files import is_compaction
-
-    if plan.hour is None:
-        message = "rows without a time are no hour that Flink could be told"
-        raise InvalidSpec(message, field="--on", mend="Use --on here.")
-    typer.echo(f"{_name(plan.hour)}: on the Flink cluster, {len(plan.files)} files", err=True)
-    outcome = compact_on_flink(settings, os.environ, plan.table, plan.hour)
-    loaded = lake.load(plan.table)
-    with lake.translated():
-        after = files_of(loaded, plan.hour)
-    written = [file for path, file in after.items() if path not in plan.files]
-    ours = [snapshot.snapshot_id for snapshot in loaded.snapshots() if is_compaction(snapshot)]
-    return CompactionReport(
-        table=plan.table,
-        hour=plan.hour,
-        rows=sum(file.record_count for path, file in plan.files.items() if path not in after),
-        files_before=len(plan.files),
-        files_after=len(after),
-        bytes_before=sum(file.file_size_in_bytes for file in plan.files.values()),
-        bytes_after=sum(file.file_size_in_bytes for file in after.values()),
-        snapshot_id=ours[-1] if outcome.replaced else None,
-        written=tuple(file.file_path for file in written),
-    )
-
-
-def _is_for_flink(plan: HourPlan, limit: int, on: Place) -> bool:
-    return on is Place.FLINK or (on is Place.AUTO and plan.rewritten_bytes > limit)
 
 
 def _sort_by(streams: Path, table: str) -> tuple[str, ...]:
@@ -168,10 +122,12 @@ def _tell_progress(progress: Progress) -> None:
     typer.echo(f"{_name(progress.hour)}{part}: {size}", err=True)
 
 
-def _tell_plans(plans: Sequence[HourPlan], flink_bytes: int, on: Place, as_json: bool) -> None:
+def _tell_plans(plans: Sequence[HourPlan], settings: Settings, on: Place, as_json: bool) -> None:
     import json
 
     from rich.table import Table
+
+    from assets.compaction.place import chosen
 
     if as_json:
         shown = [
@@ -182,7 +138,7 @@ def _tell_plans(plans: Sequence[HourPlan], flink_bytes: int, on: Place, as_json:
                 "rewritten_files": plan.rewritten_files,
                 "rewritten_bytes": plan.rewritten_bytes,
                 "files_after": len(plan.files) - plan.rewritten_files + len(plan.groups),
-                "on": "flink" if _is_for_flink(plan, flink_bytes, on) else "here",
+                "on": str(chosen(plan, on, settings)),
             }
             for plan in plans
         ]
@@ -196,8 +152,7 @@ def _tell_plans(plans: Sequence[HourPlan], flink_bytes: int, on: Place, as_json:
         table.add_column(column, justify="right")
     for plan in plans:
         after = len(plan.files) - plan.rewritten_files + len(plan.groups)
-        size, place = f"{plan.rewritten_bytes / 1e6:,.1f}", _is_for_flink(plan, flink_bytes, on)
-        where = "flink" if place else "here"
+        size, where = f"{plan.rewritten_bytes / 1e6:,.1f}", str(chosen(plan, on, settings))
         table.add_row(_name(plan.hour), f"{len(plan.files):,}", f"{plan.rewritten_files:,}", size, f"{after:,}", where)
     stdout_console().print(table)
 

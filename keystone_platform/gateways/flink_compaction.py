@@ -9,7 +9,7 @@ from datetime import datetime
 
 from keystone_platform.errors import Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.flink_home import flink_client_environment, wheel_folder
-from keystone_platform.gateways.iceberg_files import COMPACTION_MARK
+from keystone_platform.gateways.iceberg_files import COMPACTION_JOB, COMPACTION_MARK
 from keystone_platform.plan.submission import NO_JVM, CompactionOutcome, CompactionRequest, Connection
 from keystone_platform.settings import Settings
 
@@ -19,11 +19,18 @@ LONGEST_COMPLAINT = 500
 
 
 def compact_on_flink(
-    settings: Settings, environment: Mapping[str, str], table: str, hour: datetime
+    settings: Settings, environment: Mapping[str, str], table: str, hour: datetime, job: str
 ) -> CompactionOutcome:
     """Merge the files of the hour in a bounded job on the cluster, in one commit; files are merged, rows not sorted.
 
     Blocks until it is done. Rows appended meanwhile stay.
+
+    Args:
+        settings: where the cluster is.
+        environment: of the process that submits.
+        table: `namespace.table`.
+        hour: its start, UTC.
+        job: goes into the commit's summary, under COMPACTION_JOB.
 
     Raises:
         Transient: no JVM could be started here; nothing was done.
@@ -36,7 +43,7 @@ def compact_on_flink(
         table=table,
         hour=hour,
         target_bytes=TARGET_BYTES,
-        summary={COMPACTION_MARK: hour.isoformat()},
+        summary={COMPACTION_MARK: hour.isoformat(), COMPACTION_JOB: job},
     )
     ended = subprocess.run(
         [sys.executable, "-m", "flink_jobs.compaction"],

@@ -34,6 +34,8 @@ LATE = timedelta(minutes=5)
 COMPACTION_MARK = "keystone.compaction"
 """Key in a snapshot's summary that tells a compaction from new data; its value is the hour."""
 
+COMPACTION_JOB = "keystone.compaction-job"
+"""Key in the summary of a compaction that ran on Flink; its value tells it from any other."""
 
 RETENTION_MARK = "keystone.retention"
 """Key in the summary of a snapshot that dropped hours for their age; its value is the first hour that stays."""
@@ -136,6 +138,25 @@ def data_manifests(table: Table, hours: Collection[datetime | None] | None = Non
     for manifest in head.manifests(table.io) if head else ():
         if manifest.content is ManifestContent.DATA and _may_hold(manifest, hours):
             yield manifest
+
+
+def files_changed_by(table: Table, job: str) -> tuple[list[DataFile], list[DataFile], int | None]:
+    """Return the files that the commit of a compaction on Flink took out, those it put in, and its snapshot's id.
+
+    None of each when that job committed nothing. Blocks for one request and one for each manifest of the commit.
+    """
+    found = [each for each in table.snapshots() if each.summary and each.summary.get(COMPACTION_JOB) == job]
+    gone: list[DataFile] = []
+    come: list[DataFile] = []
+    for snapshot in found:
+        for manifest in snapshot.manifests(table.io):
+            if manifest.added_snapshot_id != snapshot.snapshot_id:
+                continue
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+                if entry.snapshot_id != snapshot.snapshot_id:
+                    continue
+                (gone if entry.status is ManifestEntryStatus.DELETED else come).append(entry.data_file)
+    return gone, come, found[-1].snapshot_id if found else None
 
 
 def totals_by_hour(

@@ -50,18 +50,19 @@ def load_declared_tables(streams: Path) -> Mapping[str, DeclaredTable]:
     return declared_tables(plan_fleet(load_streams_leniently(streams)))
 
 
-def declared_table(streams: Path, table: str) -> DeclaredTable:
-    """Return one declared table.
+def declared_table(streams: Path, target: str) -> DeclaredTable:
+    """Return one declared table, named by itself or by its route.
 
     Raises:
-        InvalidSpec: no file of the folder declares a route into it.
+        InvalidSpec: no file of the folder declares it.
         InvalidSpecs: no valid file does, and others are wrong: theirs may be the declaration.
     """
     fleet = load_streams_leniently(streams)
     known = declared_tables(plan_fleet(fleet))
-    if table not in known:
-        message = f"no stream in {streams} declares a route into the table {table}"
-        mend = f"Declared are: {', '.join(known) or 'none'}. Another folder: --streams DIR or KEYSTONE_STREAMS."
-        error = InvalidSpec(message, mend=mend)
-        raise InvalidSpecs((*fleet.errors, error)) if fleet.errors else error
-    return known[table]
+    routes = {each.plan.route: each for each in known.values()}
+    if found := known.get(target) or routes.get(target):
+        return found
+    message = f"{target} is neither a declared table nor a warehouse route of {streams}"
+    mend = f"Declared are: {', '.join(known) or 'none'}. Another folder: --streams DIR or KEYSTONE_STREAMS."
+    error = InvalidSpec(message, mend=mend)
+    raise InvalidSpecs((*fleet.errors, error)) if fleet.errors else error

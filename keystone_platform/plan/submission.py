@@ -200,7 +200,13 @@ class CompactionRequest(BaseModel):
 
 
 class CompactionOutcome(BaseModel):
-    """How a compaction on the cluster went: files replaced and written; `reason` is empty when it went well."""
+    """How a compaction on the cluster went.
+
+    Attributes:
+        replaced: how many files left the table.
+        written: how many came.
+        reason: empty when it went well.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from keystone_platform.gateways.flink_compaction import compact_on_flink
+from assets.compaction.on_flink import compact_hour_on_flink
 from keystone_platform.gateways.iceberg_files import is_compaction
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.session import open_session
@@ -47,11 +47,11 @@ def test_an_hour_is_compacted_on_the_cluster_and_rows_that_come_meanwhile_stay(s
     appender = threading.Thread(target=append)
     appender.start()
     try:
-        outcome = compact_on_flink(settings, os.environ, TABLE, TEN)
+        report = compact_hour_on_flink(settings, os.environ, lake, TABLE, TEN)
     finally:
         ended.set()
         appender.join()
-    assert (outcome.replaced >= 9, outcome.written) == (True, 1)
+    assert (report.files_before >= 9, len(report.written), report.rows >= 900) == (True, 1, True)
     assert checksum(settings) == before
     with open_session(settings, [TABLE]) as session:
         found = session.execute(f"SELECT count(*), count(DISTINCT _offset) FROM {TABLE}").fetchone()

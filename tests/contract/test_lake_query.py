@@ -134,3 +134,4 @@ def test_the_command_line(settings: Settings, tmp_path: Path, monkeypatch: pytes
     assert run(app, ["compact", TABLE]).stdout.startswith("nothing to compact")
     empty = run(app, ["compact", TABLE, "--hour", "2020-01-01T00", "--json"])
     assert json.loads(empty.stdout)[0]["rows"] == 0
+    assert "has no rows with a `_time` in the hour 2020-01-01 00 (UTC)" in empty.stderr

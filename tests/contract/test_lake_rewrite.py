@@ -22,7 +22,7 @@ from assets.compaction.select import Policy
 from assets.compaction.spill import PREFIX, remove_abandoned
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.spec.types import Array, Field, Scalar, Struct
+from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
 from tests.contract.lake_tables import TABLE, TEN, lake_with_table, land
 from tests.contract.test_lake_compaction import everything, files_of, on_disk
 
@@ -133,6 +133,31 @@ def test_a_bit_that_changed_on_the_way_is_never_committed(
         compact_hour(lake, TABLE, TEN)
     assert everything(lake) == before
     assert on_disk(tmp_path) == files
+
+
+@pytest.mark.parametrize(
+    ("kind", "was", "spoilt"),
+    [
+        (Scalar.DOUBLE, -0.0, "0.0::DOUBLE AS extra"),
+        (Scalar.FLOAT, -0.0, "0.0::FLOAT AS extra"),
+        (Array(Scalar.DOUBLE), [1.0, -0.0], "[1.0, 0.0]::DOUBLE[] AS extra"),
+    ],
+    ids=str,
+)
+def test_the_sign_of_a_zero_that_was_lost_on_the_way_is_never_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: FieldType, was: object, spoilt: str
+) -> None:
+    lake, table = lake_with_table(tmp_path, ("extra", kind))
+    for number in range(2):
+        land(table, range(number, number + 1), values={"extra": [was]})
+    real = rewrite._Rewrite._copy
+
+    def copy_wrongly(self: rewrite._Rewrite, source: str, *rest: object) -> None:
+        real(self, f"(SELECT * REPLACE ({spoilt}) FROM {source})", *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rewrite._Rewrite, "_copy", copy_wrongly)
+    with pytest.raises(Terminal, match="wrote 2 that differ in extra"):
+        compact_hour(lake, TABLE, TEN)
 
 
 def test_values_that_changed_rows_are_never_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
