@@ -84,7 +84,7 @@ def test_beside_a_router_a_compaction_and_a_reader_each_row_is_there_once(tmp_pa
 
     def append() -> None:
         table = IcebergLake(local_settings(tmp_path)).load(TABLE)
-        while not done.is_set():
+        while not done.wait(0.2):  # a router commits once a second at most
             start = landed[0]
             land(table, range(start, start + 10), hour=(TEN, ELEVEN)[start // 10 % 2])
             landed[0] = start + 10
