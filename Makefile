@@ -68,11 +68,15 @@ lint: setup ## ruff and strict types
 
 .PHONY: test
 test: setup test-jars ## All tests, on the real stack (about 16 minutes on 2 cores)
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-stack test-fast # one waits while the other works
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=line test-e2e test-servers test-fast # one waits while the others work
 
-.PHONY: test-stack
-test-stack: setup test-jars ## Tests on the real stack
-	@$(BIN)/python -m pytest -q -m "stack and not drill" tests
+.PHONY: test-e2e
+test-e2e: setup ## Tests of the whole platform, on a stack of their own
+	@$(BIN)/python -m pytest -q -m "stack and not drill" tests/e2e
+
+.PHONY: test-servers
+test-servers: setup test-jars ## Tests of single parts on real servers, on another stack
+	@$(BIN)/python -m pytest -q -m "stack and not drill" --ignore=tests/e2e tests
 
 .PHONY: drills
 drills: setup test-jars ## Faults under load on real servers, each with its table of figures (DRILL=name runs one)

@@ -22,6 +22,7 @@ from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.producer.producer import KeystoneProducer
 from keystone_platform.query.session import open_session
 from keystone_platform.settings import Settings
+from keystone_platform.spec.loader import load_streams_leniently
 from keystone_platform.stack.embedded import EmbeddedStack
 
 T = TypeVar("T")
@@ -93,10 +94,13 @@ class Platform:
         return {route for route, latest in self.gateways.ledger.latest().items() if latest.end is None}
 
     def stop(self, routes: Collection[str]) -> None:
-        """Stop these routers, with a savepoint each, and free their slots."""
-        goals = wanted(self.streams, sorted(routes)).goals if routes else ()
+        """Stop these routers and free their slots; the job of one that is declared no more is cancelled."""
+        declared = [route.id for route in load_streams_leniently(self.streams).routes if route.id in routes]
+        goals = wanted(self.streams, declared).goals if declared else ()
         for verdict in reconcile(self.gateways, goals, Request.STOP):
             assert verdict.ok, verdict.message
+        for route in set(routes) - {goal.route for goal in goals}:
+            self.gateways.flink.cancel(self.latest(route).job_id, timeout_s=60)
 
     def vertices(self, job_id: str) -> list[str]:
         """Return the names of the job's operators chains, as the cluster runs them."""
