@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.gateways.dagster_api import DagsterApi
-from keystone_platform.settings import HOME_VARIABLE, SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.wiring import connect
-from tests.e2e.platform import Platform, stream_yaml
+from tests.e2e.platform import Platform, started, stream_yaml
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +39,8 @@ def streams_folder(stack_home: Path) -> Path:
 @pytest.fixture(scope="session")
 def stack(stack_home: Path, streams_folder: Path) -> Iterator[EmbeddedStack]:
     """All servers on free ports in a home of their own; the environment names that home while the session lasts."""
-    stack = EmbeddedStack(stack_home, streams=streams_folder, usual_ports=False)
-    stack.up()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOME_VARIABLE, str(stack_home))
-        patch.setenv(SETTINGS_VARIABLE, str(stack.home.settings))
-        patch.setenv(STREAMS_VARIABLE, str(streams_folder))
+    with started(stack_home, streams_folder) as stack:
         yield stack
-    stack.down()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,7 +22,7 @@ from assets.compaction.select import Policy
 from assets.compaction.spill import spill_folder
 from keystone_platform.errors import InvalidSpec, Terminal
 from keystone_platform.gateways.flink_compaction import compact_on_flink
-from keystone_platform.gateways.iceberg_files import files_changed_by
+from keystone_platform.gateways.iceberg_snapshots import files_changed_by
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.settings import Settings
 

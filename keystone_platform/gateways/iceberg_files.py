@@ -140,25 +140,6 @@ def data_manifests(table: Table, hours: Collection[datetime | None] | None = Non
             yield manifest
 
 
-def files_changed_by(table: Table, job: str) -> tuple[list[DataFile], list[DataFile], int | None]:
-    """Return the files that the commit of a compaction on Flink took out, those it put in, and its snapshot's id.
-
-    None of each when that job committed nothing. Blocks for one request and one for each manifest of the commit.
-    """
-    found = [each for each in table.snapshots() if each.summary and each.summary.get(COMPACTION_JOB) == job]
-    gone: list[DataFile] = []
-    come: list[DataFile] = []
-    for snapshot in found:
-        for manifest in snapshot.manifests(table.io):
-            if manifest.added_snapshot_id != snapshot.snapshot_id:
-                continue
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
-                if entry.snapshot_id != snapshot.snapshot_id:
-                    continue
-                (gone if entry.status is ManifestEntryStatus.DELETED else come).append(entry.data_file)
-    return gone, come, found[-1].snapshot_id if found else None
-
-
 def totals_by_hour(
     table: Table, hours: Collection[datetime | None] | None = None, small: int = SMALL_FILE_BYTES
 ) -> tuple[HourTotals, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, SnapshotLogEntry
 
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.gateways.iceberg_files import from_millis, is_compaction
+from keystone_platform.gateways.iceberg_files import COMPACTION_JOB, from_millis, is_compaction
 
 PROVEN_TAG = "proven"
 """The tag on the snapshot in which every row before PROVEN_UNTIL belongs to an hour whose proof holds."""
@@ -163,3 +164,22 @@ def _facts(snapshot: Snapshot, refs: tuple[str, ...]) -> SnapshotFacts:
 
 def _shown(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+def files_changed_by(table: Table, job: str) -> tuple[list[DataFile], list[DataFile], int | None]:
+    """Return the files that the commit of a compaction on Flink took out, those it put in, and its snapshot's id.
+
+    None of each when that job committed nothing. Blocks for one request and one for each manifest of the commit.
+    """
+    found = [each for each in table.snapshots() if each.summary and each.summary.get(COMPACTION_JOB) == job]
+    gone: list[DataFile] = []
+    come: list[DataFile] = []
+    for snapshot in found:
+        for manifest in snapshot.manifests(table.io):
+            if manifest.added_snapshot_id != snapshot.snapshot_id:
+                continue
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+                if entry.snapshot_id != snapshot.snapshot_id:
+                    continue
+                (gone if entry.status is ManifestEntryStatus.DELETED else come).append(entry.data_file)
+    return gone, come, found[-1].snapshot_id if found else None

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Protocol
 
 from pyiceberg.catalog import Catalog, load_catalog
-from pyiceberg.exceptions import (
-    CommitFailedException,
-    ForbiddenError,
-    NoSuchTableError,
-    OAuthError,
-    RESTError,
-    TableAlreadyExistsError,
-    UnauthorizedError,
-)
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
-from requests import RequestException
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from keystone_platform.errors import InvalidSpec, Terminal, Transient
+from keystone_platform.errors import InvalidSpec
+from keystone_platform.gateways.catalog_errors import translated
 from keystone_platform.gateways.catalog_properties import catalog_properties
 from keystone_platform.gateways.iceberg_files import Changes, HourTotals, changes_since, from_millis, totals_by_hour
 from keystone_platform.gateways.iceberg_schema import TABLE_PROPERTIES, hourly, is_hourly, table_schema
@@ -40,9 +32,6 @@ CATALOG_NAME = "keystone"
 """The catalog's name. A SQL catalog keeps it in each row, so every client (Flink, pyiceberg) has to use this one."""
 
 EVOLUTION_ATTEMPTS = 5
-
-_REFUSALS = ("ACCESS_DENIED", "HTTP status 403", "INVALID_ACCESS_KEY", "SIGNATURE", "NO_SUCH_BUCKET")
-"""What pyarrow's S3 errors say when the server refuses; they have no type or code for it."""
 
 PROMPT_S3 = {"s3.connect-timeout": "5", "s3.request-timeout": "30"}
 """Seconds; a client waits no longer for an S3 that does not answer. The settings' own values win."""
@@ -230,44 +219,9 @@ class IcebergLake:
         with suppress(IntegrityError):  # the other one's row is as good
             self.catalog.create_namespace_if_not_exists(name)
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self) -> AbstractContextManager[None]:
         """Turn what the catalog and the object store raise into the platform's errors; no secret gets into them."""
-        try:
-            yield
-        except PermissionError as error:
-            raise self._refused() from error
-        except (ForbiddenError, OAuthError, UnauthorizedError) as error:
-            message = f"the catalog refuses access: {type(error).__name__}"
-            mend = "Check what `catalog.token` or `catalog.credential` of the settings refer to, and its rights."
-            raise Terminal(message, mend=mend) from error
-        except SQLAlchemyError as error:
-            message = f"the catalog's database does not answer: {type(error).__name__}"
-            raise Transient(message, mend="See `catalog.uri` of the settings.") from error
-        except (RESTError, RequestException) as error:
-            message = f"the catalog does not answer: {type(error).__name__}"
-            raise Transient(message, mend="See `catalog.uri` of the settings.") from error
-        except CommitFailedException as error:
-            message = "other writers kept changing the table"
-            raise Transient(message, mend="Try again.") from error
-        except FileNotFoundError as error:
-            message = f"a file of the warehouse is missing: {error.filename or error}"
-            raise Transient(message, mend="It may have been replaced meanwhile; try again.") from error
-        except OSError as error:
-            if _is_refusal(error):
-                raise self._refused() from error
-            message = f"the object store at {self._endpoint} does not answer"
-            raise Transient(message, mend="See `s3.endpoint` of the settings, and `keystone status`.") from error
-
-    @property
-    def _endpoint(self) -> str:
-        return self._properties.get("s3.endpoint", self._properties.get("warehouse", "its default"))
-
-    def _refused(self) -> Terminal:
-        key = self._properties.get("s3.access-key-id", "none")
-        message = f"the warehouse's server refuses access (endpoint {self._endpoint}, access key id {key})"
-        mend = "Check `s3.access-key-id`, `s3.secret-access-key`, and that the bucket exists and lets this key in."
-        return Terminal(message, mend=mend)
+        return translated(self._properties)
 
     @retry(
         retry=retry_if_exception_type(CommitFailedException),
@@ -334,7 +288,3 @@ def _evolution_of(table: Table, plan: RouterPlan, target: WarehouseTarget) -> Ta
         message = f"table {target.table} exists and is not partitioned by the hour of _time"
         raise InvalidSpec(message, field="sink.warehouse.table", mend="It is not Keystone's: name another table.")
     return table_evolution(table.schema(), table_schema(plan), target, tuple(table.schemas().values()))
-
-
-def _is_refusal(error: OSError) -> bool:
-    return any(sign in str(error) for sign in _REFUSALS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.stack.embedded import EmbeddedStack
+from tests.e2e.platform import started
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,12 @@ def kafka_properties() -> Iterator[Mapping[str, str]]:
     finally:
         stack.down()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(streams_folder: Path) -> Iterator[EmbeddedStack]:
+    """A stack without Dagster, which no test here asks anything."""
+    folder = Path(tempfile.mkdtemp(prefix="keystone-contract-"))
+    with started(folder, streams_folder, without=("dagster",)) as stack:
+        yield stack
+    shutil.rmtree(folder, ignore_errors=True)

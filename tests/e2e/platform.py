@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import pytest
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goal import Verdict
@@ -21,7 +23,7 @@ from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.producer.producer import KeystoneProducer
 from keystone_platform.query.session import open_session
-from keystone_platform.settings import Settings
+from keystone_platform.settings import HOME_VARIABLE, SETTINGS_VARIABLE, STREAMS_VARIABLE, Settings
 from keystone_platform.spec.loader import load_streams_leniently
 from keystone_platform.stack.embedded import EmbeddedStack
 
@@ -57,6 +59,21 @@ def wait_for(what: str, look: Callable[[], T | None], timeout_s: float) -> T:
         time.sleep(0.5)
     message = f"not within {timeout_s:.0f} s: {what}"
     raise AssertionError(message)
+
+
+@contextmanager
+def started(home: Path, streams: Path, without: Collection[str] = ()) -> Iterator[EmbeddedStack]:
+    """Start the servers on free ports; the environment names their home until they are stopped."""
+    stack = EmbeddedStack(home, streams=streams, usual_ports=False)
+    try:
+        stack.up(without=without)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(HOME_VARIABLE, str(home))
+            patch.setenv(SETTINGS_VARIABLE, str(stack.home.settings))
+            patch.setenv(STREAMS_VARIABLE, str(streams))
+            yield stack
+    finally:
+        stack.down()
 
 
 @dataclass(frozen=True)
