@@ -6,11 +6,13 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+
+from pyiceberg.table import Table
 
 from assets.compaction.columns import order_by
 from assets.compaction.commit import replace_files
@@ -72,32 +74,43 @@ def main() -> None:
 
 
 def _throughput(folder: Path, _: float) -> Iterator[Figure]:
-    """Compaction of 0.35 GB (60 files) beside a bare COPY of the same files, in the same order and compression."""
+    """Compaction of 0.35 GB (60 files) beside a bare COPY of the same files in the same order, memory unbounded.
+
+    The bare one has DuckDB's own settings for zstd, which is its level 3; and once more our level.
+    """
     first = new_table(folder / "source", "events.source")[1]
     made = small_files(first, folder / "small", 60)
     size = sum(path.stat().st_size for path in made) / 1e6
-    order = order_by(first.schema(), ())
-    speeds: dict[str, list[float]] = {"bare": [], "ours": []}
+    speeds: dict[str, list[float]] = {"bare": [], "our level": [], "ours": []}
     for turn in range(PASSES + 1):
         lake, table = new_table(folder / f"lake-{turn}", "events.playback")
         add(table, made)
         started = time.perf_counter()
         report = compact_hour(lake, "events.playback", TEN)
-        ours = time.perf_counter() - started
+        taken = {"ours": time.perf_counter() - started}
         assert report.files_before == len(made)
-        listed = ", ".join(f"'{path}'" for path in made)
-        with closing(bare_session(NOWHERE)) as session:
-            started = time.perf_counter()
-            session.execute(
-                f"COPY (SELECT * FROM read_parquet([{listed}]) ORDER BY {order}) TO '{folder}/bare.parquet' "
-                f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {COMPRESSION_LEVEL})"
-            )
-            bare = time.perf_counter() - started
+        taken["bare"] = _bare_copy(first, made, folder / "bare.parquet")
+        taken["our level"] = _bare_copy(
+            first, made, folder / "bare.parquet", f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}"
+        )
         if turn:
-            speeds["ours"].append(size / ours)
-            speeds["bare"].append(size / bare)
-    value, reference = (statistics.median(speeds[name]) for name in ("ours", "bare"))
-    yield Figure("compaction", value, "MB/s", "ratio >= 0.8", reference, value / reference)
+            for name, seconds in taken.items():
+                speeds[name].append(size / seconds)
+    ours, bare, our_level = (statistics.median(speeds[name]) for name in ("ours", "bare", "our level"))
+    yield Figure("compaction", ours, "MB/s", "ratio >= 0.8", bare, ours / bare)
+    yield Figure("compaction, COPY at our level of zstd", ours, "MB/s", "ratio >= 0.65", our_level, ours / our_level)
+
+
+def _bare_copy(table: Table, paths: Sequence[Path], target: Path, options: str = "") -> float:
+    """Return the seconds of a COPY by hand."""
+    listed = ", ".join(f"'{path}'" for path in paths)
+    with closing(bare_session(NOWHERE)) as session:
+        started = time.perf_counter()
+        session.execute(
+            f"COPY (SELECT * FROM read_parquet([{listed}]) ORDER BY {order_by(table.schema(), ())}) TO '{target}' "
+            f"(FORMAT parquet, COMPRESSION zstd{options})"
+        )
+        return time.perf_counter() - started
 
 
 def _memory(folder: Path, size: float) -> Iterator[Figure]:

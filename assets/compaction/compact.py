@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 
 from assets.compaction.commit import replace_files
 from assets.compaction.plan import HourPlan, files_of, plan_hour, worthwhile
-from assets.compaction.rewrite import POINTS, Reached, Rewritten, rewrite
+from assets.compaction.rewrite import POINTS, Reached, Rewritten, Workshop, rewrite, workshop
 from assets.compaction.select import Policy
 from keystone_platform.errors import UnknownOutcome
 from keystone_platform.gateways.lake import IcebergLake
@@ -115,8 +115,8 @@ def compact_hour(
     loaded = lake.load(table)
     with lake.translated():
         plan = plan_hour(loaded, hour, policy)
-        work = _Work(loaded, plan, policy, choices, remove or choices.remove or _remover(loaded))
-        done = [work.group(number) for number in range(len(plan.groups))]
+        work = _Work(loaded, plan, choices, remove or choices.remove or _remover(loaded))
+        done = work.all_groups(policy) if plan.groups else []
         after = files_of(loaded, hour) if done else plan.files
     return CompactionReport(
         table=table,
@@ -144,18 +144,22 @@ class _Work:
 
     table: Table
     plan: HourPlan
-    policy: Policy
     choices: Choices
     remove: Remove
 
-    def group(self, number: int) -> _Group:
-        """Rewrite and commit one group of the plan."""
+    def all_groups(self, policy: Policy) -> list[_Group]:
+        """Rewrite and commit one group after the other."""
+        inputs = [self.plan.files[file.path] for group in self.plan.groups for file in group]
+        with workshop(self.table, inputs, policy) as shop:
+            return [self._group(number, shop) for number in range(len(self.plan.groups))]
+
+    def _group(self, number: int, shop: Workshop) -> _Group:
         chosen = self.plan.groups[number]
         hour, reached = self.plan.hour, self.choices.reached
         size = sum(file.bytes for file in chosen)
         self.choices.tell(Progress(hour, number + 1, len(self.plan.groups), len(chosen), size))
         inputs = [self.plan.files[file.path] for file in chosen]
-        result = rewrite(self.table, inputs, hour, self.policy, self.choices.sort_by, reached)
+        result = rewrite(self.table, inputs, hour, shop, self.choices.sort_by, reached)
         try:
             reached(CRASH_POINTS[-3])
             group = _Group(result, replace_files(self.table, inputs, result.files, hour))

@@ -68,3 +68,17 @@ def hashed(fields: Sequence[NestedField]) -> str:
         elif has_floats([field]):
             parts.append(f"{quoted(field.name)}::VARCHAR")
     return ", ".join(parts)
+
+
+def dictionaries_keep(session: duckdb.DuckDBPyConnection, fields: Sequence[NestedField], source: str) -> bool:
+    """Whether DuckDB's Parquet dictionaries would keep these columns' bits; reads the numbers only.
+
+    DuckDB 1.5 takes -0.0 for 0.0 in a dictionary, and any NaN for another: a column of both would come out with one.
+    """
+    numbers = [quoted(field.name) for field in fields if is_float(field.field_type)]
+    if any(has_floats([field]) and not is_float(field.field_type) for field in fields):
+        return False
+    if not numbers:
+        return True
+    odd = " OR ".join(f"(signbit({name}) AND ({name} = 0 OR isnan({name})))" for name in numbers)
+    return session.execute(f"SELECT 1 FROM {source} WHERE {odd} LIMIT 1").fetchone() is None

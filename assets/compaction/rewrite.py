@@ -6,11 +6,12 @@ before anybody may commit it. Nothing is committed here: until a commit names th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import duckdb
@@ -19,23 +20,29 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from assets.compaction.arrow_files import write_files as write_files  # of those who have rows, not files
-from assets.compaction.columns import IDENTITY, column_list, field_ids, has_floats, literal, order_by, quoted
-from assets.compaction.content import compare, readable
+from assets.compaction.columns import IDENTITY, column_list, field_ids, literal, order_by, quoted
+from assets.compaction.content import compare, dictionaries_keep, readable
 from assets.compaction.data_file import described, new_path
 from assets.compaction.engine import rewrite_session, room_for
 from assets.compaction.select import Policy
 from assets.compaction.spill import spill_folder
 
 MIN_GROUP_ROWS = 2_048
+USUAL_GROUP_ROWS = 122_880
+"""DuckDB's own: with more rows of some hundred bytes, sorting and writing take a fifth more CPU."""
 MAX_GROUP_ROWS = 1_000_000
 VECTOR = 2_048
 """DuckDB's row groups are whole vectors."""
 
+NARROW = 4
+"""Row groups of narrow rows grow up to this part of the largest."""
+
 HEADER_BYTES = 16
 """Of each value in DuckDB's rows, beside a text's own bytes."""
 
-COMPRESSION_LEVEL = 3
-"""Of zstd; the routers' own files are level 1, since they live for an hour."""
+COMPRESSION_LEVEL = 1
+"""Of zstd. Level 3 takes a quarter more CPU and makes files that are larger or a few per cent smaller
+(docs/measured.md)."""
 
 DICTIONARY_BYTES = 1024 * 1024
 """A column whose dictionary would be larger is written plain; every reader holds a dictionary in memory."""
@@ -62,18 +69,40 @@ class Rewritten:
     duplicates: int
 
 
+@dataclass(frozen=True)
+class Workshop:
+    """Where rewrites of a table happen, one after the other.
+
+    Attributes:
+        spill: folder for what does not fit into memory.
+        group_rows: rows of a row group.
+    """
+
+    session: duckdb.DuckDBPyConnection
+    spill: Path
+    group_rows: int
+
+
+@contextmanager
+def workshop(table: Table, inputs: Sequence[DataFile], policy: Policy) -> Iterator[Workshop]:
+    """Yield what rewrites of these files need: `policy.memory_bytes` of memory, and a folder for the rest of a sort."""
+    row_bytes = _row_bytes(table, inputs)
+    room = room_for(row_bytes, policy.memory_bytes)
+    with spill_folder() as spill, rewrite_session(table, room, spill) as session:
+        yield Workshop(session, spill, _group_rows(row_bytes, policy.row_group_bytes))
+
+
 def rewrite(
     table: Table,
     inputs: Sequence[DataFile],
     hour: datetime | None,
-    policy: Policy,
+    shop: Workshop,
     sort_by: Sequence[str] = (),
     reached: Reached = lambda _: None,
 ) -> Rewritten:
     """Write the rows of `inputs`, sorted by `sort_by` and then by identity, into one new file.
 
-    Blocks for seconds to minutes. Holds `policy.memory_bytes` in memory, the rest of the sort on disk. When it fails,
-    or is interrupted, it deletes what it wrote.
+    Blocks for seconds to minutes. When it fails, or is interrupted, it deletes what it wrote.
 
     Raises:
         Terminal: the new file does not hold the same bits in every column; no room to sort; a file can't be read.
@@ -81,12 +110,9 @@ def rewrite(
     """
     path = new_path(table, hour)
     reached(POINTS[0])
-    row_bytes = _row_bytes(table, inputs)
-    room = room_for(row_bytes, policy.memory_bytes)
-    group_rows = max(MIN_GROUP_ROWS, min(MAX_GROUP_ROWS, policy.row_group_bytes // row_bytes)) // VECTOR * VECTOR
     try:
-        with spill_folder() as spill, rewrite_session(table, room, spill) as session:
-            return _Rewrite(table, hour, session, spill, reached).run(inputs, path, group_rows, sort_by)
+        with TemporaryDirectory(dir=shop.spill) as folder:
+            return _Rewrite(table, hour, shop, Path(folder), reached).run(inputs, path, sort_by)
     except BaseException:
         with suppress(FileNotFoundError):
             table.io.delete(path)
@@ -94,51 +120,56 @@ def rewrite(
 
 
 class _Rewrite:
-    """One rewrite, in a session and a folder of its own."""
+    """One rewrite, with a folder of its own."""
 
-    def __init__(
-        self, table: Table, hour: datetime | None, session: duckdb.DuckDBPyConnection, spill: Path, reached: Reached
-    ) -> None:
+    def __init__(self, table: Table, hour: datetime | None, shop: Workshop, folder: Path, reached: Reached) -> None:
         self._table = table
         self._hour = hour
-        self._session = session
-        self._spill = spill
+        self._session = shop.session
+        self._group_rows = shop.group_rows
+        self._folder = folder
         self._reached = reached
 
-    def run(self, inputs: Sequence[DataFile], path: str, group_rows: int, sort_by: Sequence[str]) -> Rewritten:
-        source = readable(self._table, inputs, self._spill / "before")
+    def run(self, inputs: Sequence[DataFile], path: str, sort_by: Sequence[str]) -> Rewritten:
+        source = readable(self._table, inputs, self._folder / "before")
+        dictionaries = dictionaries_keep(self._session, self._table.schema().fields, source)
         self._reached(POINTS[1])
-        self._copy(source, path, group_rows, sort_by)
+        self._copy(source, path, sort_by, dictionaries)
         self._reached(POINTS[2])
         opened = self._table.io.new_input(path)
         with opened.open() as stream:
             footer = pq.read_metadata(stream)
         written = described(self._table, path, len(opened), footer, self._hour)
-        target = readable(self._table, [written], self._spill / "after")
+        target = readable(self._table, [written], self._folder / "after")
         compare(self._session, self._table.schema(), source, target)
         duplicates = self._duplicates(target)
         self._reached(POINTS[3])
         return Rewritten((written,), written.record_count, duplicates)
 
-    def _copy(self, source: str, path: str, group_rows: int, sort_by: Sequence[str]) -> None:
+    def _copy(self, source: str, path: str, sort_by: Sequence[str], dictionaries: bool) -> None:
         parts = urlsplit(path)
         if parts.scheme in ("", "file"):  # an object store has no folders
             Path(parts.path).parent.mkdir(parents=True, exist_ok=True)
         schema = self._table.schema()
         codec = self._table.properties.get("write.parquet.compression-codec", "zstd")
         level = f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}" if codec == "zstd" else ""
-        # DuckDB 1.5 takes -0.0 for 0.0 in a dictionary, so a column of both would come out with one of them
-        dictionaries = ", DICTIONARY_SIZE_LIMIT 0" if has_floats(schema.fields) else ""
+        limit = "" if dictionaries else ", DICTIONARY_SIZE_LIMIT 0"
         self._session.execute(
             f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order_by(schema, sort_by)}) "
-            f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, ROW_GROUP_SIZE {group_rows}, "
-            f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}{dictionaries}, FIELD_IDS {field_ids(schema)})"
+            f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, "
+            f"ROW_GROUP_SIZE {self._group_rows}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}{limit}, FIELD_IDS {field_ids(schema)})"
         )
 
     def _duplicates(self, target: str) -> int:
         same = " AND ".join(f"{quoted(name)} = lag({quoted(name)}) OVER ()" for name in IDENTITY)
         statement = f"SELECT count(*) FILTER (same) FROM (SELECT {same} AS same FROM {target})"
         return int(self._session.execute(statement).fetchall()[0][0])
+
+
+def _group_rows(row_bytes: int, limit: int) -> int:
+    """Return the rows of a row group: the usual number, more of narrow rows, fewer of wide ones."""
+    usual = max(USUAL_GROUP_ROWS, limit // NARROW // row_bytes)
+    return max(MIN_GROUP_ROWS, min(MAX_GROUP_ROWS, usual, limit // row_bytes)) // VECTOR * VECTOR
 
 
 def _row_bytes(table: Table, inputs: Sequence[DataFile]) -> int:

@@ -19,21 +19,21 @@ class Policy:
     Attributes:
         min_files: small files that make an hour due.
         small_bytes: a file below this is small.
-        group_bytes: compressed input of one rewrite and commit, which makes one file. What is written is about as
-            large, or smaller by what a better compression saves. Bounds disk, and the time that a crash costs.
-        row_group_bytes: of a row group before compression.
+        group_bytes: compressed input of one rewrite and commit, which makes one file about as large: between two
+            thirds of it and one and a half. Bounds memory and disk, and the time that a crash costs.
+        row_group_bytes: of the largest row group before compression.
         quiet: how long an hour must be over and untouched before it is due.
         settled: after so long without a change two small files are enough: no late event waits for company.
-        memory_bytes: what a rewrite may use before it spills to disk; the process needs about 400 MB more.
+        memory_bytes: what a rewrite may use before it spills to disk; the process needs about 250 MB more.
     """
 
     min_files: int = 5
     small_bytes: int = SMALL_FILE_BYTES
-    group_bytes: int = 384 * MEBIBYTE
+    group_bytes: int = 128 * MEBIBYTE
     row_group_bytes: int = 128 * MEBIBYTE
     quiet: timedelta = timedelta(minutes=5)
     settled: timedelta = HOUR
-    memory_bytes: int = 768 * MEBIBYTE
+    memory_bytes: int = 1280 * MEBIBYTE
 
 
 GROWTH = 2
@@ -65,7 +65,7 @@ def mergeable(sizes: Iterable[int]) -> int:
 
 
 def choose_files(files: Sequence[InputFile], policy: Policy) -> tuple[tuple[InputFile, ...], ...]:
-    """Return groups of small files to merge (see mergeable), each of at most `group_bytes` and of two files or more.
+    """Return groups of small files to merge (see mergeable), each of `group_bytes` or a little more, and two files.
 
     Files keep the given order; groups are about equally large. A file alone is left: rewriting it gains nothing.
     Whether the hour is worth it at all is `is_due`'s question.
@@ -73,17 +73,11 @@ def choose_files(files: Sequence[InputFile], policy: Policy) -> tuple[tuple[Inpu
     small = sorted((file for file in files if file.bytes < policy.small_bytes), key=lambda file: file.bytes)
     chosen = set(small[: mergeable(file.bytes for file in small)])
     total = sum(file.bytes for file in chosen)
-    share = total / max(1, -(-total // policy.group_bytes))
-    groups: list[list[InputFile]] = []
-    filled = 0
-    for file in files:
-        if file not in chosen:
-            continue
-        if not groups or filled >= share or filled + file.bytes > policy.group_bytes:
-            groups.append([])
-            filled = 0
-        groups[-1].append(file)
-        filled += file.bytes
+    groups: list[list[InputFile]] = [[] for _ in range(max(1, round(total / policy.group_bytes)))]
+    before = 0
+    for file in (file for file in files if file in chosen):
+        groups[before * len(groups) // total].append(file)
+        before += file.bytes
     return tuple(tuple(group) for group in groups if len(group) > 1)
 
 

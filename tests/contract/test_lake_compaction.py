@@ -117,7 +117,7 @@ def test_large_hours_are_compacted_in_groups(tmp_path: Path) -> None:
     lake, table = lake_with_table(tmp_path)
     land(table, range(1000), files=10)
     size = max(file.file_size_in_bytes for file in files_of(table))
-    report = compact_hour(lake, TABLE, TEN, Policy(group_bytes=5 * size))
+    report = compact_hour(lake, TABLE, TEN, Policy(group_bytes=4 * size))
     assert (report.rows, report.files_after) == (1000, 2)
     assert len(everything(lake)) == 1000
 

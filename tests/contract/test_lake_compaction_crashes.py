@@ -36,7 +36,7 @@ def test_a_table_is_right_after_a_kill(tmp_path: Path, point: str) -> None:
     lake, table = lake_with_table(tmp_path)
     land(table, range(2000), files=8)
     before = everything(lake)
-    size = sum(file.file_size_in_bytes for file in files_of(table)) * 5 // 9
+    size = sum(file.file_size_in_bytes for file in files_of(table)) * 4 // 9
     spill = tmp_path / "spill"
     spill.mkdir()
     command = [sys.executable, "-m", "tests.contract.compaction_to_kill", str(tmp_path), point, str(size)]
