@@ -157,7 +157,8 @@ class _Rewrite:
         self._session.execute(
             f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order_by(schema, sort_by)}) "
             f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, "
-            f"ROW_GROUP_SIZE {self._group_rows}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}{limit}, FIELD_IDS {field_ids(schema)})"
+            f"ROW_GROUP_SIZE {self._group_rows}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}{limit}, "
+            f"FIELD_IDS {field_ids(schema)})"
         )
 
     def _duplicates(self, target: str) -> int:
