@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -59,7 +59,7 @@ class BranchProof:
     missing: int
     surplus: int
     repeated: int
-    held: Held | None = None
+    held: Held | None = field(default=None, repr=False)
 
     @property
     def holds(self) -> bool:

@@ -10,12 +10,20 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
 from keystone_platform.audit.truth import audit_route
 from keystone_platform.cli import app
+from keystone_platform.control.goals import wanted
+from keystone_platform.control.reconcile import reconcile
+from keystone_platform.errors import Terminal
+from keystone_platform.plan.decide import Request
 from keystone_platform.producer.producer import KeystoneProducer
+from keystone_platform.query.session import open_session
 from tests.e2e.platform import Platform, event, stream_yaml, wait_for
 
 pytestmark = pytest.mark.stack
@@ -24,10 +32,10 @@ STREAM, ROUTE, TABLE = "refilled", "refilled.warehouse", "tests.refilled"
 HOUR = timedelta(hours=1)
 
 
-def produce(platform: Platform, numbers: Iterable[int], hour: datetime | None = None) -> None:
+def produce(platform: Platform, numbers: Iterable[int], hour: datetime | None = None, stream: str = STREAM) -> None:
     with KeystoneProducer(platform.settings.kafka, "tests") as producer:
         for number in numbers:
-            producer.send(STREAM, event(number), time=hour and hour + timedelta(milliseconds=number * 100))
+            producer.send(stream, event(number), time=hour and hour + timedelta(milliseconds=number * 100))
         assert producer.flush(60) == 0
 
 
@@ -40,8 +48,15 @@ def backfill(platform: Platform, *arguments: str) -> dict[str, object]:
     return told
 
 
-def numbers(platform: Platform) -> Counter[object]:
-    return Counter(n for (n,) in platform.rows(STREAM, "SELECT n FROM t"))
+def forget(platform: Platform, topic: str) -> None:
+    """Let Kafka delete all that the topic holds."""
+    ends = [TopicPartition(topic, part, end) for part, end in platform.gateways.kafka.offsets(topic).end.items()]
+    for done in AdminClient(dict(platform.settings.kafka)).delete_records(ends).values():
+        done.result(30)
+
+
+def numbers(platform: Platform, stream: str = STREAM) -> Counter[object]:
+    return Counter(n for (n,) in platform.rows(stream, "SELECT n FROM t"))
 
 
 def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: Platform) -> None:
@@ -109,3 +124,58 @@ def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: P
     assert again["rows_added"] == again["offsets"]
     assert numbers(platform) == Counter(range(produced))
     assert audit_route(platform.settings, platform.plan(ROUTE)).is_exact
+
+
+LANDED, RAW_ROUTE, RAW_TABLE = "refetched", "refetched.raw", "tests.refetched_raw"
+
+
+def test_an_hour_that_kafka_has_deleted_is_mended_from_the_payloads_that_landed(platform: Platform) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 3 * HOUR
+    raw = f"  - {{name: raw, checkpoint_interval_s: 3, sink: {{warehouse: {{table: {RAW_TABLE}, raw: true}}}}}}\n"
+    platform.declare(LANDED, stream_yaml(LANDED, where="country = 'US'") + raw)
+    goals = wanted(platform.streams, [f"{LANDED}.warehouse", RAW_ROUTE]).goals
+    assert all(verdict.ok for verdict in reconcile(platform.gateways, goals, Request.CONVERGE))
+    for turn in range(3):
+        produce(platform, range(turn * 1_000, turn * 1_000 + 1_000), hour + (turn - 1) * HOUR, LANDED)
+    platform.wait_for_rows(LANDED, 750)
+    platform.wait_for_rows(f"{LANDED}_raw", 3_000)
+    forget(platform, LANDED)
+    platform.declare(LANDED, stream_yaml(LANDED) + raw)
+    assert platform.apply(f"{LANDED}.warehouse").ok
+    produce(platform, range(3_000, 3_100), stream=LANDED)
+    platform.wait_for_rows(LANDED, 850)
+
+    of_hour = [f"tests.{LANDED}", "--hour", f"{hour:%Y-%m-%dT%H}"]
+    with pytest.raises(Terminal, match="Kafka has deleted all of it"):
+        backfill(platform, *of_hour)
+    preview = backfill(platform, *of_hour, "--from-table", RAW_TABLE, "--dry-run")
+    told = backfill(platform, *of_hour, "--from-table", RAW_TABLE)
+
+    assert (preview["rows_now"], preview["rows_then"], preview["rows_kept"]) == (250, 1_000, 0)
+    assert (told["rows_removed"], told["rows_added"], told["rows_kept"]) == (250, 1_000, 0)
+    assert str(told["source"]).startswith(f"{RAW_TABLE} at snapshot")
+    assert told["proofs"] == [f"{hour:%Y-%m-%dT%H} expired (Kafka no longer has 1,000 of its 1,000 rows)"]
+    kept = [*range(0, 1_000, 4), *range(1_000, 2_000), *range(2_000, 3_000, 4), *range(3_000, 3_100)]
+    assert numbers(platform, LANDED) == Counter(kept)
+    assert same_as_the_payloads(platform, hour) == 1_000
+    assert reads_only_what_it_needs(platform, str(told["backfill"]))
+
+
+def same_as_the_payloads(platform: Platform, hour: datetime) -> int:
+    """Return how many rows of the hour have the values of the payload that landed from the same place."""
+    tables = (f"tests.{LANDED}", RAW_TABLE)
+    columns = ("_guid", "_time", "_host", "_app", "_topic", "_partition", "_offset")
+    equal = " AND ".join(f'mine."{name}" IS NOT DISTINCT FROM raw."{name}"' for name in columns)
+    decoded = "json_extract(raw._value::VARCHAR, '$.n')::BIGINT = mine.n"
+    query = f"SELECT count(*) FROM {tables[0]} AS mine JOIN {tables[1]} AS raw ON {equal} AND {decoded}"
+    with open_session(platform.settings, tables) as session:
+        found = session.execute(f"{query} WHERE mine._time >= ? AND mine._time < ?", [hour, hour + HOUR]).fetchone()
+    return int(found[0]) if found else 0
+
+
+def reads_only_what_it_needs(platform: Platform, branch: str) -> bool:
+    """Whether the job's source was given the conditions, and its sink is the one that loses nothing."""
+    job_id = hashlib.sha256(branch.encode()).hexdigest()[:32]
+    answer = httpx.get(f"{platform.settings.flink_rest}/jobs/{job_id}/plan", timeout=10).raise_for_status()
+    print(answer.text)
+    return any("Sink pre-commit aggregator" in name for name in platform.vertices(job_id))
