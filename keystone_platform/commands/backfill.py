@@ -80,7 +80,8 @@ def backfill(
     from keystone_platform.plan.declared_tables import declared_table, load_declared_tables
     from keystone_platform.plan.raw_table import refuse_unless_raw
 
-    declared = declared_table(folder := streams or streams_folder(os.environ), target)
+    folder = streams or streams_folder(os.environ)
+    declared = declared_table(folder, target)
     if from_table is not None:
         plans = {name: each.plan for name, each in load_declared_tables(folder).items()}
         refuse_unless_raw(from_table, declared.plan, plans)
