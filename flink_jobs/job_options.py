@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keystone_platform.plan.backfill import Backfill
+from keystone_platform.plan.backfill import Backfill, TableSnapshot
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission
 from keystone_platform.spec.models import CHECKPOINT_TIMEOUT_S
@@ -72,13 +72,17 @@ def _restarts() -> dict[str, str]:
 
 def _backfill(backfill: Backfill) -> dict[str, str]:
     """Return what differs where the job ends: somebody waits for it, so it does not try for ever."""
-    return {
+    options = {
         # not the route's: a job that is named like a route is taken for a copy of it
         "pipeline.name": backfill.branch,
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "3",
         "restart-strategy.fixed-delay.delay": "2 s",
     }
+    if isinstance(backfill.source, TableSnapshot):
+        # else Iceberg takes as many subtasks as there are files to read, and there are not as many slots
+        options["table.exec.iceberg.infer-source-parallelism"] = "false"
+    return options
 
 
 def _identity(submission: Submission) -> dict[str, str]:

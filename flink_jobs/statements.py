@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from flink_jobs import documents, sql, tables
+from flink_jobs import documents, landed, sql, tables
 from flink_jobs.catalog import catalog_name, catalog_options
 from flink_jobs.indexing import INDEX_DOCUMENTS, python_options, refused_view
 from flink_jobs.job_options import job_options, planner_options
 from flink_jobs.sinks.search import SearchConnection
 from keystone_platform import envelope
 from keystone_platform.errors import Terminal
-from keystone_platform.plan.backfill import Backfill, Scope
+from keystone_platform.plan.backfill import Backfill, TableSnapshot
 from keystone_platform.plan.router_plan import (
     METADATA_COLUMNS,
     RAW_COLUMN,
@@ -109,21 +108,16 @@ def _backfill_program(submission: Submission, backfill: Backfill, connection: Co
     if not isinstance(plan.target, WarehouseTarget):
         message = f"{plan.route} has no table to backfill"
         raise Terminal(message, mend="Only warehouse routes can be backfilled.")
-    source = tables.source_table(plan, connection, scope=backfill.scope)
+    scope, source = backfill.scope, backfill.source
     table = _warehouse_table(plan.target, connection, {"uid-suffix": backfill.branch, "branch": backfill.branch})
-    insert = _insert(table, _warehouse_columns(plan), _kept(plan) + _in_times(backfill.scope))
-    return Program(job_options(submission), (_catalog(connection), source), (insert,))
-
-
-def _in_times(scope: Scope) -> str:
-    """Return the condition, to be added to others, of an event in the scope's times."""
-    time = sql.identifier(tables.TIME)
-    ranges = [f"({time} >= {_instant(each.start)} AND {time} < {_instant(each.end)})" for each in scope.times]
-    return f"\n  AND ({' OR '.join(ranges)})" if ranges else ""
-
-
-def _instant(time: datetime) -> str:
-    return f"TO_TIMESTAMP_LTZ({int(time.timestamp() * 1000)}, 3)"
+    if isinstance(source, TableSnapshot):
+        reads = landed.landed_source(plan, source, scope, catalog_name(connection))
+        condition = _kept(plan)
+    else:
+        reads = (tables.source_table(plan, connection, scope=scope),)
+        condition = "\n  AND ".join(filter(None, (_kept(plan), landed.in_times(scope))))
+    insert = _insert(table, _warehouse_columns(plan), condition)
+    return Program(job_options(submission), (_catalog(connection), *reads), (insert,))
 
 
 def _catalog(connection: Connection) -> str:

@@ -3,7 +3,7 @@
 # no `from __future__ import annotations`: Dagster looks at the annotation of `context` itself
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,6 +20,8 @@ from keystone_platform.defs.references import code_reference
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import Clock
 from keystone_platform.plan.backfill import Request, hours
+from keystone_platform.plan.raw_table import refuse_unless_raw
+from keystone_platform.plan.router_plan import RouterPlan
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 """For servers that do not answer and tables that keep changing: a backfill goes on where it was."""
@@ -27,15 +29,29 @@ RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL
 TELL_EVERY_S = 10.0
 
 
+class BackfillConfig(dg.Config):
+    """Where the run reads the events.
+
+    Attributes:
+        from_table: a raw table of the same topic, `namespace.table`; empty for Kafka.
+    """
+
+    from_table: str = ""
+
+
 def backfill_assets(routes: Iterable[WarehouseRoute]) -> list[dg.AssetsDefinition]:
     """Return the routes' backfilled hours; routes that begin together are one definition (see compacted_assets)."""
     beginning: defaultdict[dg.HourlyPartitionsDefinition, list[WarehouseRoute]] = defaultdict(list)
+    declared: dict[str, RouterPlan] = {}
     for route in routes:
         beginning[route.partitions].append(route)
-    return [_assets(partitions, together) for partitions, together in beginning.items()]
+        declared[route.table] = route.plan
+    return [_assets(partitions, together, declared) for partitions, together in beginning.items()]
 
 
-def _assets(partitions: dg.HourlyPartitionsDefinition, routes: Sequence[WarehouseRoute]) -> dg.AssetsDefinition:
+def _assets(
+    partitions: dg.HourlyPartitionsDefinition, routes: Sequence[WarehouseRoute], declared: Mapping[str, RouterPlan]
+) -> dg.AssetsDefinition:
     by_key = {keys.backfilled_key(route.stream, route.declared.route.route_name): route for route in routes}
 
     @dg.multi_asset(
@@ -48,15 +64,19 @@ def _assets(partitions: dg.HourlyPartitionsDefinition, routes: Sequence[Warehous
         retry_policy=RETRIES,
     )
     def backfilled(
-        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+        context: dg.AssetExecutionContext, config: BackfillConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
         servers = connect(warehouse.settings())
         tell = _telling(context, servers.jobs.clock)
-        request = Request(times=hours(map(partition_hour, context.partition_keys)))
+        table = config.from_table or None
+        request = Request(times=hours(map(partition_hour, context.partition_keys)), from_table=table)
         failed: list[KeystoneError] = []
         for key in (key for key in by_key if key in context.selected_asset_keys):
+            plan = by_key[key].plan
             try:
-                report = run(servers, by_key[key].plan, request, tell)
+                if table:
+                    refuse_unless_raw(table, plan, declared)
+                report = run(servers, plan, request, tell)
             except KeystoneError as error:
                 failed.append(error)
             else:
@@ -75,8 +95,8 @@ def _spec(key: dg.AssetKey, route: WarehouseRoute) -> dg.AssetSpec:
         group_name=route.stream,
         owners=[declared.stream.owner],
         kinds={"flink", "iceberg"},
-        description=f"Hours of {route.table} that were run again from Kafka, their rows replaced. Materialise some to"
-        " mend them: after a wrong filter, or after somebody's delete.",
+        description=f"Hours of {route.table} that were run again, their rows replaced. Materialise some to mend them:"
+        " after a wrong filter, or after somebody's delete. From Kafka, or from the raw table that the config names.",
         metadata={keys.TABLE: route.table, **code_reference(declared.file, declared.line)},
     )
 
@@ -88,9 +108,11 @@ def _metadata(report: BackfillReport) -> dict[str, Any]:
         keys.BACKFILL: report.branch,
         keys.ROWS_REMOVED: report.swapped.removed,
         keys.ROWS_BROUGHT: report.swapped.added,
+        keys.ROWS_KEPT: report.swapped.kept,
+        keys.EVENT_SOURCE: str(report.outline.source),
         keys.OFFSETS_READ: report.outline.scope.offsets,
         keys.OFFSETS_LEFT: ", ".join(left) or "none",
-        keys.STANDING: ", ".join(f"{each.hour:%Y-%m-%dT%H} {each.standing}" for each in report.proofs) or "not proven",
+        keys.STANDING: ", ".join(each.told for each in report.proofs) or "not proven",
         keys.SNAPSHOT: str(report.swapped.snapshot_id) if report.swapped.snapshot_id else "nothing to replace",
     }
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from pyiceberg.table import Table
 
+from assets.backfill.events import Events
 from assets.backfill.intent import begin, give_up, unfinished, written
 from assets.backfill.job import JobRunner
+from assets.backfill.kafka_events import KafkaEvents, Topics
 from assets.backfill.proof import BranchProof, Expected, Tell, expected, prove
-from assets.backfill.rows import Survey, landed
+from assets.backfill.rows import Survey
 from assets.backfill.swap import Swapped, swap, swapped
+from assets.backfill.table_events import TableEvents, newest
 from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.iceberg_files import hour_of
-from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.lake import IcebergLake
-from keystone_platform.plan.backfill import Backfill, Outline, Request, Span, outline
+from keystone_platform.plan.backfill import KAFKA, Backfill, EventSource, Outline, Request, TableSnapshot
 from keystone_platform.plan.hour_proof import HourProof
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 
@@ -29,14 +30,6 @@ Prove = Callable[[RouterPlan, Sequence[datetime | None]], Sequence[HourProof]]
 def unproven(_plan: RouterPlan, _hours: Sequence[datetime | None]) -> Sequence[HourProof]:
     """Prove nothing."""
     return ()
-
-
-class Topics(Protocol):
-    """What of a Kafka cluster a backfill needs: see ConfluentKafka."""
-
-    def offsets(self, topic: str) -> Offsets: ...
-
-    def offsets_at(self, topic: str, *times: datetime) -> tuple[Mapping[int, int], ...]: ...
 
 
 @dataclass(frozen=True)
@@ -54,20 +47,28 @@ class Servers:
     jobs: JobRunner
     prove: Prove = unproven
 
+    def events(self, plan: RouterPlan, source: EventSource) -> Events:
+        """Return the route's events at the source; see TableEvents.at for what may be wrong with a table."""
+        if isinstance(source, TableSnapshot):
+            return TableEvents.at(source, self.lake.load(source.table), plan)
+        return KafkaEvents(self.kafka, self.properties, plan)
+
 
 @dataclass(frozen=True)
 class Preview:
     """What a backfill would do.
 
     Attributes:
-        present: rows of the scope that the table has now.
+        present: rows of the scope that the table has now and that would be replaced.
         expected: what the plan makes of the scope's events.
+        kept: rows of the scope that would stay, since the source does not hold their events.
     """
 
     table: str
     outline: Outline
     present: int
     expected: Expected
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,31 +101,23 @@ def outline_of(servers: Servers, plan: RouterPlan, request: Request) -> Outline:
     and its rows would land a second time.
 
     Raises:
-        InvalidSpec: the route has no table, or there is no such partition.
+        InvalidSpec: the route has no table, there is no such partition, or no such raw table.
     """
-    table = servers.lake.load(_table_of(plan))
-    ends: dict[str, Mapping[int, int]] = {}
-    oldest: dict[str, Mapping[int, int]] = {}
-    for topic in plan.source.topics:
-        reach = servers.kafka.offsets(topic)
-        oldest[topic], ends[topic] = reach.begin, reach.end
+    events, table = _asked_for(servers, plan, request), servers.lake.load(_table_of(plan))
     committed = servers.lake.next_offsets(_table_of(plan), plan.source.topics)
-    settled = {
-        topic: {part: min(end, committed.get(topic, {}).get(part, 0)) for part, end in of_topic.items()}
-        for topic, of_topic in ends.items()
-    }
     with servers.lake.translated():
-        wished = request.spans or tuple(_wished(servers, plan, request, ends, table))
-    return outline(request.times, wished, oldest, settled)
+        return events.outline(request, table, committed)
 
 
 def preview(servers: Servers, plan: RouterPlan, request: Request, tell: Tell) -> Preview:
     """Return what a backfill would do, without touching anything. Blocks for reading the scope's events."""
     outlined = outline_of(servers, plan, request)
-    table = servers.lake.load(_table_of(plan))
+    events, table = servers.events(plan, outlined.source), servers.lake.load(_table_of(plan))
     with servers.lake.translated():
-        present = sum(share.rows for share in Survey(outlined.scope).shares(table))
-    return Preview(_table_of(plan), outlined, present, expected(servers.properties, plan, outlined.scope, tell))
+        wanted, held = expected(events, plan, outlined.scope, tell)
+        survey = Survey(outlined.scope, held)
+        present = sum(share.rows for share in survey.shares(table))
+        return Preview(_table_of(plan), outlined, present, wanted, survey.kept(table))
 
 
 def run(servers: Servers, plan: RouterPlan, request: Request, tell: Tell) -> BackfillReport:
@@ -143,13 +136,13 @@ def run(servers: Servers, plan: RouterPlan, request: Request, tell: Tell) -> Bac
     earlier = unfinished(table).get(key)
     if earlier:
         tell(f"going on with {earlier.branch}")
-        outlined = Outline(scope=earlier.scope)
+        outlined = Outline(scope=earlier.scope, source=earlier.source)
     else:
         outlined = outline_of(servers, plan, request)
         if not outlined.scope.spans:
-            raise _nothing(outlined)
+            raise servers.events(plan, outlined.source).nothing(outlined)
     with servers.lake.translated():
-        backfill = earlier or begin(table, key, outlined.scope)
+        backfill = earlier or begin(table, key, outlined.scope, outlined.source)
         done, counted = _swap(servers, plan, backfill, table, tell)
         hours = _changed(table, done)
     proofs: tuple[HourProof, ...] = ()
@@ -170,13 +163,14 @@ def _swap(
     try:
         if (done := swapped(table, backfill)) is not None:
             return done, None
+        events = servers.events(plan, backfill.source)
         servers.jobs.run(plan, backfill, bool(written(table, backfill)), tell)
         table.refresh()
         files = written(table, backfill)
-        proof = prove(servers.properties, plan, backfill.scope, table, files, tell)
+        proof = prove(events, plan, backfill.scope, table, files, tell)
         _refuse_unproven(backfill, proof)
         tell(f"swapping {proof.written:,} rows in")
-        return swap(table, backfill, files, servers.jobs.clock), proof.expected
+        return swap(table, backfill, files, servers.jobs.clock, proof.held), proof.expected
     except (Terminal, Conflict):
         abandon(servers, table, backfill)
         raise
@@ -194,24 +188,6 @@ def _refuse_unproven(backfill: Backfill, proof: BranchProof) -> None:
         raise Terminal(message, mend="Run it again; if it stays so, keep the topic and report it.")
 
 
-def _wished(
-    servers: Servers, plan: RouterPlan, request: Request, ends: Mapping[str, Mapping[int, int]], table: Table
-) -> Iterator[Span]:
-    """Yield where the events of the times are: from the first of them on, up to the last that landed or may be late."""
-    present = landed(table, request.times)
-    bounds = [request.times[0].start, request.times[-1].end + request.late]
-    for topic, of_topic in ends.items():
-        first, last = servers.kafka.offsets_at(topic, *bounds)
-        for partition, end in of_topic.items():
-            begin_at, end_at = first.get(partition, end), last.get(partition, end)
-            # dead letters come back in the order of their replay: what is of these times may be anywhere behind
-            reach = end_at if topic == plan.source.topic else end
-            if mine := present.get((topic, partition)):
-                begin_at, reach = min(begin_at, mine.begin), max(reach, mine.end)
-            if begin_at < min(reach, end):
-                yield Span(topic=topic, partition=partition, begin=begin_at, end=min(reach, end))
-
-
 def _changed(table: Table, done: Swapped) -> tuple[datetime | None, ...]:
     """Return the hours whose files the swap took or put, in order."""
     table.refresh()
@@ -227,14 +203,12 @@ def _changed(table: Table, done: Swapped) -> tuple[datetime | None, ...]:
     return (*sorted(hour for hour in hours if hour is not None), *([None] if None in hours else []))
 
 
-def _nothing(outlined: Outline) -> Terminal:
-    if outlined.unsettled:
-        message = f"nothing of it is committed by the live router yet ({', '.join(map(str, outlined.unsettled))})"
-        return Terminal(message, mend="Wait until the router has landed something newer, then run it again.")
-    if outlined.gone:
-        message = f"Kafka has deleted all of it ({', '.join(map(str, outlined.gone))})"
-        return Terminal(message, mend="Nothing can be replayed; the rows that are there stay.")
-    return Terminal("the topic has no events of these times", mend="Look at the times: they are UTC.")
+def _asked_for(servers: Servers, plan: RouterPlan, request: Request) -> Events:
+    """Return the events where the request wants them read; of a table as it is now."""
+    if request.from_table is None:
+        return servers.events(plan, KAFKA)
+    raw = servers.lake.load(request.from_table)
+    return TableEvents.at(newest(raw), raw, plan)
 
 
 def _table_of(plan: RouterPlan) -> str:

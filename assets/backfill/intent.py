@@ -16,7 +16,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.iceberg_snapshots import FLINK_JOB_ID
-from keystone_platform.plan.backfill import BRANCH_PREFIX, PROPERTY_PREFIX, Backfill, Scope
+from keystone_platform.plan.backfill import BRANCH_PREFIX, KAFKA, PROPERTY_PREFIX, Backfill, EventSource, Scope
 
 ATTEMPTS = 20
 """Of the commit of a reference, against a router that commits every few seconds."""
@@ -28,7 +28,7 @@ def unfinished(table: Table) -> Mapping[str, Backfill]:
     return {each.request: each for each in map(Backfill.model_validate_json, held)}
 
 
-def begin(table: Table, request: str, scope: Scope) -> Backfill:
+def begin(table: Table, request: str, scope: Scope, source: EventSource = KAFKA) -> Backfill:
     """Make the branch of a new backfill.
 
     Raises:
@@ -39,7 +39,8 @@ def begin(table: Table, request: str, scope: Scope) -> Backfill:
     if head is None:
         message = f"{'.'.join(table.name())} has no rows and no history to branch from"
         raise Terminal(message, mend="Let its router land something first.")
-    backfill = Backfill(branch=f"{BRANCH_PREFIX}{request}-{uuid.uuid4().hex[:8]}", request=request, scope=scope)
+    branch = f"{BRANCH_PREFIX}{request}-{uuid.uuid4().hex[:8]}"
+    backfill = Backfill(branch=branch, request=request, scope=scope, source=source)
     for _ in range(ATTEMPTS):
         head = table.current_snapshot() or head
         transaction = table.transaction()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -13,10 +13,11 @@ import pyarrow as pa
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
+from assets.backfill.events import Events
+from assets.backfill.held import Held
 from assets.backfill.rows import OFFSET, PARTITION, TOPIC, identities
 from keystone_platform.audit.expectation import Expectation, create_expected
-from keystone_platform.audit.records import Record, read_records
-from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.audit.records import Record
 from keystone_platform.plan.backfill import Scope
 from keystone_platform.plan.router_plan import RouterPlan
 
@@ -37,7 +38,7 @@ class Expected:
 
     @property
     def events(self) -> int:
-        """How many events the scope has in Kafka."""
+        """How many events of the scope the source has."""
         return self.kept + self.filtered + self.dead
 
 
@@ -50,6 +51,7 @@ class BranchProof:
         missing: identities that should be there and are not.
         surplus: identities that are there and should not be.
         repeated: rows whose identity is there already.
+        held: the events that the source has; None where it lacks none.
     """
 
     expected: Expected
@@ -57,6 +59,7 @@ class BranchProof:
     missing: int
     surplus: int
     repeated: int
+    held: Held | None = field(default=None, repr=False)
 
     @property
     def holds(self) -> bool:
@@ -71,21 +74,21 @@ class BranchProof:
         )
 
 
-def expected(kafka: Mapping[str, str], plan: RouterPlan, scope: Scope, tell: Tell) -> Expected:
-    """Read the scope's events from Kafka and decide what should become of each; see `prove`."""
-    with _session(kafka, plan, scope, tell) as session:
-        return _expected(session)
+def expected(events: Events, plan: RouterPlan, scope: Scope, tell: Tell) -> tuple[Expected, Held | None]:
+    """Read the scope's events and decide what should become of each; see `prove`. Returns as well which there are."""
+    with _session(events, plan, scope, tell) as session:
+        return _expected(session), _held(session, events)
 
 
 def prove(
-    kafka: Mapping[str, str], plan: RouterPlan, scope: Scope, table: Table, files: Sequence[DataFile], tell: Tell
+    events: Events, plan: RouterPlan, scope: Scope, table: Table, files: Sequence[DataFile], tell: Tell
 ) -> BranchProof:
     """Compare the rows of these files with an independent evaluation of the plan over the scope's events.
 
-    Blocks for about 20 s for a million events; identities spill to disk. Raises Transient or Terminal when Kafka does
-    not give the events any more.
+    Blocks for about 20 s for a million events; identities spill to disk. Raises Transient or Terminal when the
+    source does not give the events any more.
     """
-    with _session(kafka, plan, scope, tell) as session:
+    with _session(events, plan, scope, tell) as session:
         session.execute('CREATE TABLE branch (topic VARCHAR, part INTEGER, "offset" BIGINT)')
         for file in files:
             for batch in identities(table, file):
@@ -102,13 +105,12 @@ def prove(
                 session,
                 f"SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT {_IDENTITY} FROM branch)) FROM branch",
             ),
+            held=_held(session, events),
         )
 
 
 @contextmanager
-def _session(
-    kafka: Mapping[str, str], plan: RouterPlan, scope: Scope, tell: Tell
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _session(events: Events, plan: RouterPlan, scope: Scope, tell: Tell) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a session whose table `expected` has a row for each event of the scope."""
     with (
         tempfile.TemporaryDirectory(prefix="keystone-backfill-") as spill,
@@ -120,12 +122,11 @@ def _session(
         create_expected(session)
         expectation = Expectation(session, plan)
         read = 0
-        for topic in dict.fromkeys(span.topic for span in scope.spans):
-            for records in read_records(kafka, topic, _offsets(scope, topic)):
-                if mine := [record for record in records if scope.holds_time(_time(record))]:
-                    expectation.add(topic, mine)
-                read += len(records)
-                tell(f"proof: {read:,} events read again")
+        for topic, records in events.records(scope):
+            if mine := [record for record in records if scope.holds_time(_time(record))]:
+                expectation.add(topic, mine)
+            read += len(records)
+            tell(f"proof: {read:,} events read again")
         yield session
 
 
@@ -139,9 +140,8 @@ def _count(session: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _offsets(scope: Scope, topic: str) -> Offsets:
-    spans = scope.of_topic(topic)
-    return Offsets({span.partition: span.begin for span in spans}, {span.partition: span.end for span in spans})
+def _held(session: duckdb.DuckDBPyConnection, events: Events) -> Held | None:
+    return None if events.lacks_none else Held.of(session, "expected")
 
 
 def _time(record: Record) -> datetime | None:

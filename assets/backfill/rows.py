@@ -1,4 +1,7 @@
-"""Which rows of a table belong to a scope, by their identity and time: four columns of the files that may hold some."""
+"""Which rows of a table a backfill replaces, by their identity and time: four columns of the files that may hold some.
+
+Those of its scope; and where its source may lack events, only those whose event the source holds.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
 
+from assets.backfill.held import Held
 from keystone_platform.gateways.iceberg_files import data_manifests, hour_of, live_entries
 from keystone_platform.plan.backfill import Scope, Span, TimeRange, hours_of
 
@@ -23,10 +27,10 @@ COLUMNS = [TOPIC, PARTITION, OFFSET, TIME]
 
 @dataclass(frozen=True)
 class Share:
-    """A data file that holds rows of the scope.
+    """A data file that holds rows to be replaced.
 
     Attributes:
-        rows: how many of its rows belong to it; at least one.
+        rows: how many of its rows are; at least one.
     """
 
     file: DataFile
@@ -34,46 +38,71 @@ class Share:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of its rows do."""
+        """Whether all of its rows are."""
         return self.rows == self.file.record_count
 
 
 class Survey:
-    """Finds the scope's rows in a table, again and again; what never changes, manifests and files, is read once."""
+    """Finds the rows to replace in a table, again and again; what never changes, manifests and files, is read once."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, held: Held | None = None) -> None:
         self._scope = scope
+        self._held = held
         self._files: dict[str, tuple[DataFile, ...]] = {}
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, tuple[int, int]] = {}
 
     def shares(self, table: Table) -> tuple[Share, ...]:
-        """Return the files of the table, as it is loaded, that hold rows of the scope.
+        """Return the files of the table, as it is loaded, that hold rows to be replaced.
 
         Blocks for the manifests that were not read before, and for four columns of each new file that may hold rows.
         """
-        found = []
+        counted = ((file, self._counts(table, file)[1]) for file in self._present(table))
+        return tuple(Share(file, rows) for file, rows in counted if rows)
+
+    def kept(self, table: Table) -> int:
+        """Return how many rows of the scope stay, since the source does not hold their events; blocks as `shares`."""
+        counts = (self._counts(table, file) for file in self._present(table))
+        return sum(inside - replaced for inside, replaced in counts)
+
+    def mask(self, rows: pa.RecordBatch) -> pa.BooleanArray:
+        """Return of each row whether it is to be replaced."""
+        return self._of_held(rows, in_scope(rows, self._scope))
+
+    def _of_held(self, rows: pa.RecordBatch, mask: pa.BooleanArray) -> pa.BooleanArray:
+        if self._held is None:
+            return mask
+        return pc.and_(mask, self._held.mask(*(rows.column(name) for name in (TOPIC, PARTITION, OFFSET))))
+
+    def _present(self, table: Table) -> Iterator[DataFile]:
         for manifest in data_manifests(table, hours_of(self._scope) or None):
-            for file in self._candidates(table, manifest):
-                if file.file_path not in self._rows:
-                    masks = (in_scope(batch, self._scope) for batch in identities(table, file))
-                    self._rows[file.file_path] = sum(pc.sum(mask).as_py() or 0 for mask in masks)
-                if rows := self._rows[file.file_path]:
-                    found.append(Share(file, rows))
-        return tuple(found)
+            yield from self._candidates(table, manifest)
+
+    def _counts(self, table: Table, file: DataFile) -> tuple[int, int]:
+        """Return how many rows of the file are in the scope, and how many of these are to be replaced."""
+        if file.file_path not in self._rows:
+            inside = replaced = 0
+            for batch in identities(table, file):
+                mask = in_scope(batch, self._scope)
+                inside += pc.sum(mask).as_py() or 0
+                replaced += pc.sum(self._of_held(batch, mask)).as_py() or 0
+            self._rows[file.file_path] = inside, replaced
+        return self._rows[file.file_path]
 
     def _candidates(self, table: Table, manifest: ManifestFile) -> tuple[DataFile, ...]:
         if manifest.manifest_path not in self._files:
             entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
             self._files[manifest.manifest_path] = tuple(
-                entry.data_file for entry in entries if self._may_hold(entry.data_file, table.schema())
+                entry.data_file for entry in entries if may_hold(entry.data_file, self._scope, table.schema())
             )
         return self._files[manifest.manifest_path]
 
-    def _may_hold(self, file: DataFile, schema: Schema) -> bool:
-        if not self._scope.touches_hour(hour_of(file)):
-            return False
-        bounds = _offsets(file, schema)
-        return bounds is None or any(span.begin <= bounds[1] and bounds[0] < span.end for span in self._scope.spans)
+
+def may_hold(file: DataFile, scope: Scope, schema: Schema) -> bool:
+    """Whether a data file may have rows of the scope, by its hour and its bounds."""
+    if not scope.touches_hour(hour_of(file)):
+        return False
+    bounds = _offsets(file, schema)
+    return bounds is None or any(span.begin <= bounds[1] and bounds[0] < span.end for span in scope.spans)
 
 
 def landed(table: Table, times: Sequence[TimeRange]) -> Mapping[tuple[str, int], Span]:
@@ -93,8 +122,13 @@ def landed(table: Table, times: Sequence[TimeRange]) -> Mapping[tuple[str, int],
 
 def identities(table: Table, file: DataFile) -> Iterator[pa.RecordBatch]:
     """Yield the COLUMNS of a data file, batch by batch."""
+    yield from batches(table, file, COLUMNS)
+
+
+def batches(table: Table, file: DataFile, columns: Sequence[str], size: int = 65_536) -> Iterator[pa.RecordBatch]:
+    """Yield columns of Keystone's own of a data file, `size` rows at a time."""
     with table.io.new_input(file.file_path).open() as opened:
-        yield from pq.ParquetFile(opened).iter_batches(columns=COLUMNS)
+        yield from pq.ParquetFile(opened).iter_batches(batch_size=size, columns=list(columns))
 
 
 def in_scope(rows: pa.RecordBatch, scope: Scope) -> pa.BooleanArray:

@@ -21,8 +21,9 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.update import AssertTableUUID
 from pyiceberg.table.update.snapshot import ManageSnapshots
 
+from assets.backfill.held import Held
 from assets.backfill.remembering import RememberingIO
-from assets.backfill.rows import Share, Survey, in_scope
+from assets.backfill.rows import Share, Survey
 from assets.compaction.rewrite import write_files
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.gateways.clock import Clock
@@ -40,6 +41,9 @@ MARK = "keystone.backfill"
 REMOVED, ADDED = "keystone.backfill.removed", "keystone.backfill.added"
 """Keys in the same summary: rows that left the table, and rows that came."""
 
+KEPT = "keystone.backfill.kept"
+"""Key in the same summary: rows of the scope that stayed, since the source does not hold their events."""
+
 TARGET_BYTES = 256 * 1024 * 1024
 
 
@@ -51,15 +55,17 @@ class Swapped:
         snapshot_id: the commit; None when there was nothing to take out and nothing to put in.
         removed: rows of the scope that were there before.
         added: rows that are there instead.
+        kept: rows of the scope that stayed, since the source does not hold their events.
     """
 
     snapshot_id: int | None
     removed: int
     added: int
+    kept: int = 0
 
 
-def swap(table: Table, backfill: Backfill, new: Sequence[DataFile], clock: Clock) -> Swapped:
-    """Replace the rows of the backfill's scope by those of `new`.
+def swap(table: Table, backfill: Backfill, new: Sequence[DataFile], clock: Clock, held: Held | None = None) -> Swapped:
+    """Replace the rows of the backfill's scope by those of `new`; with `held`, only rows of these events.
 
     Guarantees: all or nothing, also for readers; no other row leaves or changes; rows appended meanwhile stay. A crash
     leaves files that nobody refers to. Harmless to repeat. Blocks for reading and writing the files that hold rows of
@@ -70,7 +76,7 @@ def swap(table: Table, backfill: Backfill, new: Sequence[DataFile], clock: Clock
         Transient: the table kept changing; nothing was done.
         UnknownOutcome: the catalog did not say.
     """
-    work = _Swap(table, backfill, new)
+    work = _Swap(table, backfill, new, held)
     for attempt in range(ATTEMPTS):
         if attempt:
             clock.sleep(WAIT_S)
@@ -86,7 +92,8 @@ def swapped(table: Table, backfill: Backfill) -> Swapped | None:
     for snapshot in table.snapshots():
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         if summary.get(MARK) == backfill.branch:
-            return Swapped(snapshot.snapshot_id, int(summary[REMOVED]), int(summary[ADDED]))
+            counts = (int(summary.get(key, 0)) for key in (REMOVED, ADDED, KEPT))
+            return Swapped(snapshot.snapshot_id, *counts)
     if backfill.property not in table.properties:
         message = f"{backfill.branch} of {'.'.join(table.name())} was ended by somebody else"
         raise Conflict(message, mend="Run the backfill again.")
@@ -97,11 +104,11 @@ def swapped(table: Table, backfill: Backfill) -> Swapped | None:
 class _Swap:
     """One swap, what was written for it, and whether an attempt's outcome is not known."""
 
-    def __init__(self, table: Table, backfill: Backfill, new: Sequence[DataFile]) -> None:
+    def __init__(self, table: Table, backfill: Backfill, new: Sequence[DataFile], held: Held | None) -> None:
         self._table = table
         self._backfill = backfill
         self._new = new
-        self._survey = Survey(backfill.scope)
+        self._survey = Survey(backfill.scope, held)
         self._rest: dict[tuple[str, ...], tuple[DataFile, ...]] = {}
         self._unsure = False
         self._manifests: dict[str, bytes] = {}
@@ -137,7 +144,8 @@ class _Swap:
 
     def _commit(self, old: Sequence[Share], rest: Sequence[DataFile]) -> Swapped | None:
         removed, added = sum(share.rows for share in old), sum(file.record_count for file in self._new)
-        mark = {MARK: self._backfill.branch, REMOVED: str(removed), ADDED: str(added)}
+        kept = self._survey.kept(self._table)
+        mark = {MARK: self._backfill.branch, REMOVED: str(removed), ADDED: str(added), KEPT: str(kept)}
         transaction = self._table.transaction()
         snapshot_id = None
         if old or self._new:
@@ -160,7 +168,7 @@ class _Swap:
         except Exception:  # whatever a catalog's driver raises here, the commit may have gone through
             self._unsure = True
             return None
-        return Swapped(snapshot_id, removed, added)
+        return Swapped(snapshot_id, removed, added, kept)
 
     def _kept(self, partly: Sequence[Share]) -> tuple[DataFile, ...]:
         """Return new files with the rows of these files that stay; written once for the same files."""
@@ -176,14 +184,14 @@ class _Swap:
         return self._rest[key]
 
     def _staying(self, shares: Iterator[Share]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that do not belong to the scope, with the table's columns of now."""
+        """Yield the rows that stay, with the table's columns of now."""
         table = self._table
         schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
         scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
         for share in shares:
             for batch in scan.to_record_batches([FileScanTask(share.file)]):
                 for rows in pa.Table.from_batches([batch]).cast(schema).to_batches():
-                    yield rows.filter(pc.invert(in_scope(rows, self._backfill.scope)))
+                    yield rows.filter(pc.invert(self._survey.mask(rows)))
 
     def _unknown(self) -> UnknownOutcome:
         message = f"the swap of {self._backfill.branch} into {'.'.join(self._table.name())} may have happened"

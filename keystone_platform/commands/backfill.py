@@ -1,4 +1,4 @@
-"""`keystone backfill`: a part of a route is run again from Kafka, and its rows replace those that are there."""
+"""`keystone backfill`: a part of a route is run again, and its rows replace those that are there."""
 
 from __future__ import annotations
 
@@ -46,8 +46,12 @@ def backfill(
         typer.Option(metavar="TOPIC:PARTITION:BEGIN-END", help="These offsets, without the end. Repeatable."),
     ] = None,
     late: Annotated[
-        float, typer.Option(min=0, metavar="HOURS", help="How long after the end late events are looked for.")
+        float, typer.Option(min=0, metavar="HOURS", help="How long after the end late events are looked for in Kafka.")
     ] = 1.0,
+    from_table: Annotated[
+        str | None,
+        typer.Option(metavar="NAMESPACE.TABLE", help="Read the events from this raw table, instead of from Kafka."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replaced; touch nothing.")] = False,
     give_up: Annotated[bool, typer.Option("--give-up", help="End the table's unfinished backfills instead.")] = False,
     streams: Annotated[
@@ -60,9 +64,10 @@ def backfill(
 ) -> None:
     """Run a part of a warehouse route again, as its YAML stands now, and replace just the rows of that part.
 
-    The events come from Kafka; the router goes on meanwhile. Readers see the old rows or the new ones. What the job
-    wrote is compared with an evaluation of its own before it is swapped in. Stopped in the middle, the same command
-    goes on where it was.
+    The events come from Kafka, or where that has deleted them from a raw table of the same topic; rows whose events the
+    raw table does not hold stay as they are. The router goes on meanwhile. Readers see the old rows or the new ones.
+    What the job wrote is compared with an evaluation of its own before it is swapped in. Stopped in the middle, the
+    same command goes on where it was.
 
     Example: `keystone backfill events.playback --hour 2026-11-01T10 --hour 2026-11-01T11 --dry-run`.
 
@@ -72,9 +77,14 @@ def backfill(
     from assets.backfill.connect import connect
     from assets.backfill.intent import unfinished
     from keystone_platform.demo.progress import Progress
-    from keystone_platform.plan.declared_tables import declared_table
+    from keystone_platform.plan.declared_tables import declared_table, load_declared_tables
+    from keystone_platform.plan.raw_table import refuse_unless_raw
 
-    declared = declared_table(streams or streams_folder(os.environ), target)
+    folder = streams or streams_folder(os.environ)
+    declared = declared_table(folder, target)
+    if from_table is not None:
+        plans = {name: each.plan for name, each in load_declared_tables(folder).items()}
+        refuse_unless_raw(from_table, declared.plan, plans)
     servers = connect(load_settings())
     if give_up:
         table = servers.lake.load(declared.name)
@@ -83,7 +93,7 @@ def backfill(
             work.abandon(servers, table, each)
         _print({"given_up": [each.branch for each in ended]}, as_json)
         return
-    request = _request(hour or (), start, end, offsets or (), late)
+    request = _request(hour or (), start, end, offsets or (), late, from_table)
     with Progress(Console(stderr=True), SystemClock()) as progress:
         if dry_run:
             found = _preview(work.preview(servers, declared.plan, request, progress.show))
@@ -92,7 +102,14 @@ def backfill(
     _print(found, as_json)
 
 
-def _request(hour: Sequence[str], start: str | None, end: str | None, spans: Sequence[str], late: float) -> Request:
+def _request(
+    hour: Sequence[str],
+    start: str | None,
+    end: str | None,
+    spans: Sequence[str],
+    late: float,
+    from_table: str | None = None,
+) -> Request:
     from keystone_platform.plan.backfill import Request, TimeRange, hours, merged, parse_span
 
     if (start is None) != (end is None):
@@ -109,11 +126,12 @@ def _request(hour: Sequence[str], start: str | None, end: str | None, spans: Seq
         message = "a backfill takes a range of time or of offsets"
         raise InvalidSpec(message, mend="Name --hour (or --from and --to), or --offsets.")
     if spans:
-        return Request(spans=tuple(sorted(map(parse_span, spans), key=lambda each: (each.topic, each.partition))))
+        in_order = sorted(map(parse_span, spans), key=lambda each: (each.topic, each.partition))
+        return Request(spans=tuple(in_order), from_table=from_table)
     if sum((each.end - each.start for each in ranges), timedelta(0)) > LONGEST:
         message = f"a backfill of more than {LONGEST.days} days"
         raise InvalidSpec(message, mend="Take it in parts, or by --offsets.")
-    return Request(times=merged(ranges), late=timedelta(hours=late))
+    return Request(times=merged(ranges), late=timedelta(hours=late), from_table=from_table)
 
 
 def _time(text: str) -> datetime:
@@ -135,6 +153,7 @@ def _whole_hour(text: str) -> datetime:
 
 def _outline(found: Outline) -> dict[str, object]:
     return {
+        "source": str(found.source),
         "times": [str(each) for each in found.scope.times],
         "offsets": found.scope.offsets,
         "spans": [str(each) for each in found.scope.spans],
@@ -148,8 +167,10 @@ def _preview(found: Preview) -> dict[str, object]:
     return {
         "table": found.table,
         **_outline(found.outline),
+        "events": expected.events,
         "rows_now": found.present,
         "rows_then": expected.kept,
+        "rows_kept": found.kept,
         "filtered": expected.filtered,
         "dead": expected.dead,
     }
@@ -162,12 +183,14 @@ def _report(found: BackfillReport) -> dict[str, object]:
         "backfill": found.branch,
         "resumed": found.resumed,
         **_outline(found.outline),
+        "events": expected.events if expected else None,
         "rows_removed": found.swapped.removed,
         "rows_added": found.swapped.added,
+        "rows_kept": found.swapped.kept,
         "filtered": expected.filtered if expected else None,
         "dead": expected.dead if expected else None,
         "hours": [f"{each:%Y-%m-%dT%H}" if each else None for each in found.hours],
-        "proofs": [f"{each.hour:%Y-%m-%dT%H} {each.standing}" for each in found.proofs],
+        "proofs": [each.told for each in found.proofs],
         "snapshot_id": found.swapped.snapshot_id,
     }
 

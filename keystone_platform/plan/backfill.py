@@ -6,8 +6,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.recovery import NextOffsets, positions_text
@@ -46,6 +47,32 @@ class Span(_Value):
     def __str__(self) -> str:
         """Return it as the command line takes it."""
         return f"{self.topic}:{self.partition}:{self.begin}-{self.end}"
+
+
+class KafkaTopics(_Value):
+    """The topics that the route reads: they hold every event that they have not deleted."""
+
+    kind: Literal["kafka"] = "kafka"
+
+    def __str__(self) -> str:
+        return "Kafka"
+
+
+class TableSnapshot(_Value):
+    """A raw table, `namespace.table`, as one of its snapshots has it: it may lack events that the route landed."""
+
+    kind: Literal["table"] = "table"
+    table: str
+    snapshot_id: int
+
+    def __str__(self) -> str:
+        return f"{self.table} at snapshot {self.snapshot_id}"
+
+
+EventSource = Annotated[KafkaTopics | TableSnapshot, Field(discriminator="kind")]
+"""Where a backfill's job and its proof read the events."""
+
+KAFKA = KafkaTopics()
 
 
 class Scope(_Value):
@@ -97,15 +124,17 @@ class Request(_Value):
     Attributes:
         late: how long after the end of a range its late events are looked for in the topic; those that landed are
             found however late they came.
+        from_table: the raw table that holds the events; None for Kafka.
     """
 
     times: tuple[TimeRange, ...] = ()
     spans: tuple[Span, ...] = ()
     late: timedelta = HOUR
+    from_table: str | None = None
 
     def key(self, digest: str) -> str:
         """Return what is the same of the same request for the same plan, as 10 hex digits."""
-        return hashlib.sha256(f"{digest} {self.model_dump_json()}".encode()).hexdigest()[:10]
+        return hashlib.sha256(f"{digest} {self.model_dump_json(exclude_none=True)}".encode()).hexdigest()[:10]
 
 
 class Backfill(_Value):
@@ -119,6 +148,7 @@ class Backfill(_Value):
     branch: str
     request: str
     scope: Scope
+    source: EventSource = KAFKA
 
     @property
     def job_id(self) -> str:
@@ -184,24 +214,32 @@ class Outline(_Value):
 
     Attributes:
         gone: offsets that were asked for and that Kafka has deleted: their rows, if any, stay as they are.
-        unsettled: offsets that the table does not show to be committed yet: they are left to the live router.
+        unsettled: offsets that the table does not show to be committed yet: they are left to the live router. Nor are
+            those replayed that a raw table does not hold yet.
+        source: where the events are read.
     """
 
     scope: Scope
     gone: tuple[Span, ...] = ()
     unsettled: tuple[Span, ...] = ()
+    source: EventSource = KAFKA
 
 
 def outline(
-    times: Sequence[TimeRange], wished: Iterable[Span], oldest: NextOffsets, settled: Mapping[str, Mapping[int, int]]
+    times: Sequence[TimeRange],
+    wished: Iterable[Span],
+    oldest: NextOffsets,
+    settled: Mapping[str, Mapping[int, int]],
+    source: EventSource = KAFKA,
 ) -> Outline:
-    """Bound the wished spans by what Kafka still has and by what the live router has committed.
+    """Bound the wished spans by what the source still has and by what the live router has committed.
 
     Args:
         times: merged ranges; none for any time.
         wished: what should be read.
         oldest: by topic and partition, the oldest offset that is kept.
         settled: the offset up to which everything is dealt with; what is missing counts as 0.
+        source: where the events are read.
     """
     spans, gone, unsettled = [], [], []
     for span in wished:
@@ -217,7 +255,8 @@ def outline(
             spans.append(span.model_copy(update={"begin": begin, "end": end}))
         if max(end, begin) < span.end:
             unsettled.append(span.model_copy(update={"begin": max(end, begin)}))
-    return Outline(scope=Scope(times=tuple(times), spans=tuple(spans)), gone=tuple(gone), unsettled=tuple(unsettled))
+    scope = Scope(times=tuple(times), spans=tuple(spans))
+    return Outline(scope=scope, gone=tuple(gone), unsettled=tuple(unsettled), source=source)
 
 
 def _by_topic(positions: Iterable[tuple[str, int, int]]) -> NextOffsets:

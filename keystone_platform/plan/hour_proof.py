@@ -186,6 +186,14 @@ class HourProof(ProofPart):
         return Standing.EXPIRED if self.expired_partitions else Standing.HOLDS
 
     @property
+    def told(self) -> str:
+        """The hour and its standing in a few words, with what nobody can compare any more."""
+        told = f"{self.hour:%Y-%m-%dT%H} {self.standing}"
+        if not self.expired_partitions:
+            return told
+        return f"{told} (Kafka no longer has {self.identities.expired_rows:,} of its {self.identities.rows:,} rows)"
+
+    @property
     def verdict(self) -> Verdict:
         """What of it is kept beside the proof, to be asked for many hours at once."""
         return Verdict(

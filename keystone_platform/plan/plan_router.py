@@ -134,9 +134,9 @@ def _rendered(text: str, tree: Expr) -> Expression:
 def _columns(stream: StreamSpec, route: RouteSpec) -> tuple[tuple[OutputColumn, frozenset[FieldPath]], ...]:
     """Return the selected columns, each with the fields that it reads.
 
-    Every declared field without `select`; nothing of a stream without schema.
+    Every declared field without `select`; nothing of a stream without schema, and nothing into a raw table.
     """
-    if stream.fields is None:
+    if stream.fields is None or (route.sink.warehouse and route.sink.warehouse.raw):
         return ()
     selected = route.select or tuple(SelectItem(name=each.name, path=each.name) for each in stream.fields.fields)
     return tuple(_column(stream.fields, item) for item in selected)

@@ -84,6 +84,8 @@ class WarehouseSink(Spec):
     """Columns that the table may still have under an old name; harmless once it has the new one."""
     dropped: tuple[str, ...] = ()
     """Columns, no longer selected, that the table shall have no more."""
+    raw: bool = Field(default=False, strict=True)
+    """Lands every event's payload as it came, as bytes, and decodes nothing, whatever schema the stream declares."""
 
 
 CHECKPOINT_TIMEOUT_S = 300

@@ -25,7 +25,7 @@ from keystone_platform.spec.models import (
     WarehouseSink,
     replay_topic,
 )
-from keystone_platform.spec.table_rules import table_changes
+from keystone_platform.spec.table_rules import raw_table, table_changes
 from keystone_platform.spec.types import Array, FieldType, Scalar, Struct
 from keystone_platform.spec.yaml_tree import NodePath, YamlTree, dotted
 
@@ -87,6 +87,7 @@ def _within(stream: Candidate) -> Iterator[InvalidSpec]:
         if route.autoscale:
             yield from _autoscale(stream, route, route.autoscale, path)
         if route.sink.warehouse:
+            yield from raw_table(stream, route, route.sink.warehouse, path)
             yield from _sort_columns(stream, route, route.sink.warehouse, (*path, "sink", "warehouse", "sort_by"))
             selected = _column_types(stream.spec, route)
             yield from table_changes(stream, route.sink.warehouse, selected, (*path, "sink", "warehouse"))
@@ -164,7 +165,7 @@ def _sort_columns(stream: Candidate, route: RouteSpec, sink: WarehouseSink, path
 
 def _column_types(spec: StreamSpec, route: RouteSpec) -> dict[str, FieldType | None]:
     """Return the columns that a route lands with their types; None for those whose value is wrong, which is said."""
-    if spec.fields is None:
+    if spec.fields is None or (route.sink.warehouse and route.sink.warehouse.raw):
         return {}
     if route.select is None:
         return {field.name: field.type for field in spec.fields.fields}

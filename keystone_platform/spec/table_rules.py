@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.spec.models import FieldName, WarehouseSink
+from keystone_platform.spec.models import FieldName, RouteSpec, WarehouseSink
 from keystone_platform.spec.yaml_tree import NodePath
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ def table_changes(
         problem = _drop_problem(name, selected, before, sink.dropped[:index])
         if problem:
             yield stream.error((*path, "dropped", index), *problem)
+
+
+def raw_table(stream: Candidate, route: RouteSpec, sink: WarehouseSink, path: NodePath) -> Iterator[InvalidSpec]:
+    """Yield what of a raw table's route needs a decoded event: filtered, the table would lack events unseen."""
+    for key, value in (("filter", route.filter), ("select", route.select)):
+        if sink.raw and value is not None:
+            what = f"a raw table holds every event as it came, so its route has no `{key}`"
+            yield stream.error((*path, key), what, f"Remove `{key}`, or `raw: true`.")
 
 
 def _rename_problem(name: str, was: str, selected: Collection[str], before: Collection[str]) -> Problem | None:

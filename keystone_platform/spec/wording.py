@@ -78,7 +78,7 @@ FORMS: dict[Keys, str] = {
     ("routes", "health", "max_lag_s"): "a whole number of seconds from 10 to 604800",
     ("routes", "sink"): "one of `warehouse: {table: …}`, `kafka: {topic: …}`, `search: {index: …}`",
     ("routes", "sink", "warehouse"): (
-        "`table: namespace.name`, and if wanted `sort_by`, `keep_days`, `renamed`, `dropped`"
+        "`table: namespace.name`, and if wanted `sort_by`, `keep_days`, `renamed`, `dropped`, `raw`"
     ),
     ("routes", "sink", "warehouse", "table"): "`namespace.name`, lower-case letters, digits and underscores",
     ("routes", "sink", "warehouse", "sort_by"): "a list of at most four columns of the table, such as [country, _time]",
@@ -92,6 +92,7 @@ FORMS: dict[Keys, str] = {
     ("routes", "sink", "warehouse", "renamed", "name"): "a column that the route lands",
     ("routes", "sink", "warehouse", "renamed", "was"): "the name that the column had before",
     ("routes", "sink", "warehouse", "dropped"): "a list of columns that are no longer selected, such as [old_column]",
+    ("routes", "sink", "warehouse", "raw"): "`true` or `false`",
     ("routes", "sink", "kafka"): "`topic: NAME`, and if wanted `key`, `delivery`, `transaction_timeout_s`",
     ("routes", "sink", "kafka", "topic"): _TOPIC,
     ("routes", "sink", "kafka", "key"): "`keep`, `none`, or a field of the schema, such as `user_id` or `device.id`",

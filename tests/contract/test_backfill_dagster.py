@@ -17,7 +17,7 @@ from assets.definitions import defs
 from assets.resource import WarehouseResource
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.clock import SystemClock
-from keystone_platform.plan.backfill import Outline, Request, Scope, TimeRange
+from keystone_platform.plan.backfill import Outline, Request, Scope, TableSnapshot, TimeRange
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from tests.contract.lake_tables import TEN, local_settings
@@ -29,6 +29,8 @@ schema: {{user_id: bigint}}
 routes:
   - sink: {{warehouse: {{table: events.{name}}}}}
     select: [user_id]
+  - name: raw
+    sink: {{warehouse: {{table: raw.{name}, raw: true}}}}
 """
 
 PLAYBACK, CLICKS = dg.AssetKey(["backfilled", "playback"]), dg.AssetKey(["backfilled", "clicks"])
@@ -51,10 +53,18 @@ def location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
     return defs()
 
 
-def materialise(location: dg.Definitions, selection: list[dg.AssetKey]) -> dg.ExecuteInProcessResult:
+def materialise(
+    location: dg.Definitions, selection: list[dg.AssetKey], from_table: str | None = None
+) -> dg.ExecuteInProcessResult:
     assets = [each for each in location.assets or [] if isinstance(each, dg.AssetsDefinition)]
+    (chosen,) = {each.op.name for each in assets if each.keys & set(selection)}
     return dg.materialize(
-        assets, selection=selection, resources={"warehouse": WarehouseResource()}, tags=RANGE, raise_on_error=False
+        assets,
+        selection=selection,
+        resources={"warehouse": WarehouseResource()},
+        tags=RANGE,
+        run_config={"ops": {chosen: {"config": {"from_table": from_table}}}} if from_table else None,
+        raise_on_error=False,
     )
 
 
@@ -99,3 +109,31 @@ def test_the_hours_are_backfilled_by_one_run_from_a_pool_of_their_own(location: 
     assert found.backfill_policy == dg.BackfillPolicy.single_run()
     assert found.op.pool == keys.BACKFILL_POOL
     assert CLICKS in found.keys, "routes that begin together are one definition: thousands load in seconds"
+
+
+def test_the_runs_config_names_the_raw_table_to_read_from(
+    location: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def run(_servers: object, _plan: object, request: Request, _tell: object) -> BackfillReport:
+        asked.append(request.from_table)
+        source = TableSnapshot(table="raw.playback", snapshot_id=7)
+        outline = Outline(scope=Scope(times=request.times), source=source)
+        return BackfillReport(
+            "events.playback", "backfill-1", outline, Swapped(7, 40, 20, 3), None, (TEN,), resumed=False
+        )
+
+    monkeypatch.setattr(asset, "run", run)
+    result = materialise(location, [PLAYBACK], "raw.playback")
+    assert asked == ["raw.playback"]
+    event, *_ = result.asset_materializations_for_node(result.job_def.all_node_defs[0].name)
+    assert event.metadata[keys.ROWS_KEPT].value == 3
+    assert event.metadata[keys.EVENT_SOURCE].value == "raw.playback at snapshot 7"
+
+
+def test_a_table_that_can_not_hold_the_events_is_refused(
+    location: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asset, "run", lambda *_: pytest.fail("nothing may begin"))
+    assert not materialise(location, [PLAYBACK], "raw.clicks").success

@@ -145,7 +145,7 @@ def told_by(patch: pytest.MonkeyPatch, proof: Callable[[int], BranchProof]) -> N
     """Let the proof say this of so many rows in the branch; the real one needs a broker."""
 
     def prove(
-        _kafka: object, _plan: object, _scope: object, _table: object, files: Sequence[object], _tell: object
+        _events: object, _plan: object, _scope: object, _table: object, files: Sequence[object], _tell: object
     ) -> object:
         return proof(sum(file.record_count for file in files))  # type: ignore[attr-defined] # data files
 

@@ -11,11 +11,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
 from keystone_platform.audit.truth import audit_route
 from keystone_platform.cli import app
+from keystone_platform.control.goals import wanted
+from keystone_platform.control.reconcile import reconcile
+from keystone_platform.errors import Terminal
+from keystone_platform.gateways.iceberg_files import live_entries
+from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.plan.decide import Request
 from keystone_platform.producer.producer import KeystoneProducer
+from keystone_platform.query.session import open_session
 from tests.e2e.platform import Platform, event, stream_yaml, wait_for
 
 pytestmark = pytest.mark.stack
@@ -24,10 +33,12 @@ STREAM, ROUTE, TABLE = "refilled", "refilled.warehouse", "tests.refilled"
 HOUR = timedelta(hours=1)
 
 
-def produce(platform: Platform, numbers: Iterable[int], hour: datetime | None = None) -> None:
+def produce(platform: Platform, numbers: Iterable[int], hour: datetime | None = None, stream: str = STREAM) -> None:
     with KeystoneProducer(platform.settings.kafka, "tests") as producer:
         for number in numbers:
-            producer.send(STREAM, event(number), time=hour and hour + timedelta(milliseconds=number * 100))
+            time = hour and hour + timedelta(milliseconds=number * 100)
+            # by key: each partition gets its share of every hour
+            producer.send(stream, event(number), str(number).encode(), time)
         assert producer.flush(60) == 0
 
 
@@ -40,8 +51,21 @@ def backfill(platform: Platform, *arguments: str) -> dict[str, object]:
     return told
 
 
-def numbers(platform: Platform) -> Counter[object]:
-    return Counter(n for (n,) in platform.rows(STREAM, "SELECT n FROM t"))
+def forget(platform: Platform, topic: str) -> None:
+    """Let Kafka delete all that the topic holds."""
+    ends = [TopicPartition(topic, part, end) for part, end in platform.gateways.kafka.offsets(topic).end.items()]
+    admin = AdminClient(dict(platform.settings.kafka))  # its answers come as long as it lives
+    for done in admin.delete_records(ends).values():
+        done.result(30)
+
+
+def assert_sink_v2(platform: Platform, branch: str) -> None:
+    names = platform.vertices(hashlib.sha256(branch.encode()).hexdigest()[:32])
+    assert any("Sink pre-commit aggregator" in name for name in names), f"sink v1 loses rows: {names}"
+
+
+def numbers(platform: Platform, stream: str = STREAM) -> Counter[object]:
+    return Counter(n for (n,) in platform.rows(stream, "SELECT n FROM t"))
 
 
 def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: Platform) -> None:
@@ -99,13 +123,70 @@ def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: P
     platform.wait_for_rows(STREAM, len(expected))
     assert numbers(platform) == Counter(expected)
 
-    job_id = hashlib.sha256(str(told["backfill"]).encode()).hexdigest()[:32]
-    names = platform.vertices(job_id)
-    assert any("Sink pre-commit aggregator" in name for name in names), f"sink v1 loses rows: {names}"
-
+    assert_sink_v2(platform, str(told["backfill"]))
     ends_now = platform.gateways.lake.next_offsets(TABLE, [STREAM])[STREAM]
     spans = [part for number, end in ends_now.items() for part in ("--offsets", f"{STREAM}:{number}:0-{end}")]
     again = backfill(platform, ROUTE, *spans)
     assert again["rows_added"] == again["offsets"]
     assert numbers(platform) == Counter(range(produced))
     assert audit_route(platform.settings, platform.plan(ROUTE)).is_exact
+
+
+LANDED, RAW_ROUTE, RAW_TABLE = "refetched", "refetched.raw", "tests.refetched_raw"
+
+
+def test_an_hour_that_kafka_has_deleted_is_mended_from_the_payloads_that_landed(platform: Platform) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 3 * HOUR
+    raw = f"  - {{name: raw, checkpoint_interval_s: 3, sink: {{warehouse: {{table: {RAW_TABLE}, raw: true}}}}}}\n"
+    platform.declare(LANDED, stream_yaml(LANDED, where="country = 'US'") + raw)
+    goals = wanted(platform.streams, [f"{LANDED}.warehouse", RAW_ROUTE]).goals
+    assert all(verdict.ok for verdict in reconcile(platform.gateways, goals, Request.CONVERGE))
+    produce(platform, range(8), hour - HOUR, LANDED)
+    produce(platform, range(1_000, 2_000), hour, LANDED)
+    produce(platform, range(2_000, 3_000), hour + HOUR, LANDED)
+    platform.wait_for_rows(LANDED, 502)
+    platform.wait_for_rows(f"{LANDED}_raw", 2_008)
+    forget(platform, LANDED)
+    platform.declare(LANDED, stream_yaml(LANDED) + raw)
+    assert platform.apply(f"{LANDED}.warehouse").ok
+    produce(platform, range(3_000, 3_100), stream=LANDED)
+    platform.wait_for_rows(LANDED, 602)
+
+    of_hour = [f"tests.{LANDED}", "--hour", f"{hour:%Y-%m-%dT%H}"]
+    with pytest.raises(Terminal, match="Kafka has deleted all of it"):
+        backfill(platform, *of_hour)
+    # its offsets are below those of every other hour, so where the partitions end is not looked up in it
+    lose_files_of(RAW_TABLE, platform, hour - HOUR)
+    preview = backfill(platform, *of_hour, "--from-table", RAW_TABLE, "--dry-run")
+    told = backfill(platform, *of_hour, "--from-table", RAW_TABLE)
+
+    assert (preview["rows_now"], preview["rows_then"], preview["rows_kept"]) == (250, 1_000, 0)
+    assert (told["rows_removed"], told["rows_added"], told["rows_kept"]) == (250, 1_000, 0)
+    assert str(told["source"]).startswith(f"{RAW_TABLE} at snapshot")
+    assert told["proofs"] == [f"{hour:%Y-%m-%dT%H} expired (Kafka no longer has 1,000 of its 1,000 rows)"]
+    kept = [0, 4, *range(1_000, 2_000), *range(2_000, 3_000, 4), *range(3_000, 3_100)]
+    assert numbers(platform, LANDED) == Counter(kept)
+    assert same_as_the_payloads(platform, hour) == 1_000
+    assert_sink_v2(platform, str(told["backfill"]))
+
+
+def same_as_the_payloads(platform: Platform, hour: datetime) -> int:
+    """Return how many rows of the hour have the values of the payload that landed from the same place."""
+    tables = (f"tests.{LANDED}", RAW_TABLE)
+    columns = ("_guid", "_time", "_host", "_app", "_topic", "_partition", "_offset")
+    equal = " AND ".join(f'mine."{name}" IS NOT DISTINCT FROM raw."{name}"' for name in columns)
+    decoded = "json_extract(decode(raw._value), '$.n')::BIGINT = mine.n"
+    mine, raw = (f"(FROM {table} WHERE _time >= $begin AND _time < $end)" for table in tables)
+    query = f"SELECT count(*) FROM {mine} AS mine JOIN {raw} AS raw ON {equal} AND {decoded}"
+    with open_session(platform.settings, tables) as session:
+        found = session.execute(query, {"begin": hour, "end": hour + HOUR}).fetchone()
+    return int(found[0]) if found else 0
+
+
+def lose_files_of(table: str, platform: Platform, hour: datetime) -> None:
+    """Delete an hour's data files behind the table's back: whoever opens one fails."""
+    loaded = IcebergLake(platform.settings).load(table)
+    lost = [entry.data_file.file_path for entry in live_entries(loaded, {hour})]
+    assert lost
+    for path in lost:
+        loaded.io.delete(path)

@@ -44,3 +44,9 @@ def test_a_range_that_is_none_is_refused_with_the_way_to_write_it(given: dict[st
     with pytest.raises(InvalidSpec, match=complaint) as refused:
         command._request(hour or (), start, end, spans or (), 1.0)  # type: ignore[arg-type] # as the cases have them
     assert refused.value.mend
+
+
+def test_a_table_to_read_from_goes_with_times_and_with_offsets() -> None:
+    of_times = command._request(("2026-11-01T10",), None, None, (), 1.0, "raw.clicks")
+    of_offsets = command._request((), None, None, ("clicks:0:1-2",), 1.0, "raw.clicks")
+    assert (of_times.from_table, of_offsets.from_table) == ("raw.clicks", "raw.clicks")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flink_jobs.statements import Program, check_program, router_program
-from keystone_platform.plan.backfill import Backfill, Scope, Span, hours
+from keystone_platform.plan.backfill import Backfill, Scope, Span, TableSnapshot, hours
 from tests.unit.flink_jobs.plans import (
     CONNECTION,
     kafka,
@@ -38,6 +38,8 @@ BACKFILL = Backfill(
     ),
 )
 
+LANDED = BACKFILL.model_copy(update={"source": TableSnapshot(table="raw.playback", snapshot_id=4_711)})
+
 PROGRAMS = {
     "warehouse": router_program(submission(warehouse()), CONNECTION),
     "warehouse_raw": router_program(submission(warehouse_raw()), CONNECTION),
@@ -47,6 +49,10 @@ PROGRAMS = {
     "kafka_projected": router_program(submission(kafka_projected()), CONNECTION),
     "search": router_program(submission(search()), CONNECTION),
     "backfill": router_program(submission(warehouse()).model_copy(update={"backfill": BACKFILL}), CONNECTION),
+    "backfill_from_table": router_program(submission(warehouse()).model_copy(update={"backfill": LANDED}), CONNECTION),
+    "backfill_raw_from_table": router_program(
+        submission(warehouse_raw()).model_copy(update={"backfill": LANDED}), CONNECTION
+    ),
     "check_warehouse": check_program(warehouse()),
 }
 

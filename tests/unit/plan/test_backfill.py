@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.plan.backfill import (
+    KAFKA,
     Backfill,
     Request,
     Scope,
     Span,
+    TableSnapshot,
     TimeRange,
     hours,
     hours_of,
@@ -115,3 +118,19 @@ def test_what_the_table_keeps_of_a_backfill_is_read_back_as_it_was() -> None:
     assert Backfill.model_validate_json(backfill.model_dump_json()) == backfill
     assert len(backfill.job_id) == 32
     assert (scope.begins, scope.ends, scope.offsets) == ("clicks:0:1;clicks:1:3", "clicks:0:2;clicks:1:4", 2)
+
+
+def test_where_the_events_are_read_is_part_of_the_request_and_kept() -> None:
+    request = Request(times=hours([TEN]))
+    assert request.key("digest") != request.model_copy(update={"from_table": "raw.clicks"}).key("digest")
+    source = TableSnapshot(table="raw.clicks", snapshot_id=7)
+    backfill = Backfill(branch="backfill-1-2", request="1", scope=Scope(spans=(span(1, 2),)), source=source)
+    assert Backfill.model_validate_json(backfill.model_dump_json()) == backfill
+
+
+def test_a_backfill_of_before_there_were_tables_to_read_from_is_gone_on_with() -> None:
+    kept = '{"branch": "backfill-1-2", "request": "1", "scope": {"times": [], "spans": []}}'
+    assert Backfill.model_validate_json(kept).source == KAFKA
+    request = Request(spans=(span(1, 2),))
+    document = '{"times":[],"spans":[{"topic":"clicks","partition":0,"begin":1,"end":2}],"late":"PT1H"}'
+    assert request.key("digest") == hashlib.sha256(f"digest {document}".encode()).hexdigest()[:10]

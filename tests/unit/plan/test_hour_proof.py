@@ -85,3 +85,10 @@ def test_the_first_hour_without_a_proof_that_holds_stops_the_watermark() -> None
 def test_a_proof_survives_being_written() -> None:
     found = proof(spans=(Span(topic="playback", partition=3, begin=1, end=4),), examples=("playback-3@2: lost",))
     assert HourProof.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_kafka_has_deleted_is_told_with_the_standing() -> None:
+    assert proof().told == "2026-11-01T10 holds"
+    gone = Span(topic="playback", partition=0, begin=9, end=9, expired=True)
+    found = proof(spans=(gone,), identities=Identities(rows=1_000, expired_rows=900))
+    assert found.told == "2026-11-01T10 expired (Kafka no longer has 900 of its 1,000 rows)"

@@ -41,6 +41,11 @@ def test_without_schema_the_payload_is_landed_as_bytes() -> None:
     assert (plan.source.raw, plan.source.columns, plan.columns, plan.filter) == (True, (), (), None)
 
 
+def test_a_raw_table_gets_the_payload_as_bytes_whatever_the_schema_says() -> None:
+    plan = planned(SCHEMA, sink={"warehouse": {"table": "raw.plays", "raw": True}})
+    assert plan.model_copy(update={"target": planned().target}) == planned()
+
+
 def test_a_route_that_decodes_reads_its_own_replays_beside_the_topic() -> None:
     assert planned(SCHEMA).source.topics == ("plays", "plays.replay.warehouse")
     assert planned(SCHEMA, name="eu").source.topics == ("plays", "plays.replay.eu")

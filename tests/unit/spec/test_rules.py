@@ -47,6 +47,16 @@ WITHIN = {
     "a wrong expression": ("    select: [{x: lower(usr)}]\n", "routes[0].select[0]", "x: column 7: unknown field usr"),
     "an object as a value": ("    select: [{x: (device)}]\n", "routes[0].select[0]", "an object where a plain value"),
     "constants only": ("    select: [{x: \"'a'\"}, {y: 1}]\n", "routes[0].select", "nothing of the event"),
+    "a filter before a raw table": (
+        "  - {name: raw, sink: {warehouse: {table: raw.a, raw: true}}, filter: user_id > 1}\n",
+        "routes[1].filter",
+        "holds every event as it came",
+    ),
+    "columns of a raw table": (
+        "  - {name: raw, sink: {warehouse: {table: raw.a, raw: true}}, select: [user_id]}\n",
+        "routes[1].select",
+        "Remove `select`",
+    ),
     "two routes of one name": (
         "  - sink: {warehouse: {table: events.two}}\n",
         "routes[1]",
