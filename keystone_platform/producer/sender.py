@@ -76,8 +76,9 @@ class Sender:
         engine, now = self._engine, time_ns() // 1_000_000
         guid, hour = engine.guid(now), now // HOUR_MS
         try:
-            event = self._event(draft, guid, now)
-            hour = event.millis // HOUR_MS
+            timing = event_time(draft.time, now) if draft.time is not None else (now, _now_header(now))
+            hour = timing[0] // HOUR_MS
+            event = self._event(draft, guid, timing)
             lane = engine.lane(draft.stream, hour)
         except Refused as error:
             tally = engine.stray(draft.stream, hour, error.reason)
@@ -110,12 +111,11 @@ class Sender:
             self._mail = LoopMail(loop)
         return self._mail
 
-    def _event(self, draft: Draft, guid: str, now: int) -> _Event:
+    def _event(self, draft: Draft, guid: str, timing: tuple[int, Header]) -> _Event:
         check_bytes(draft.payload, draft.key)
         if len(draft.payload) > MAX_EVENT_BYTES:
             text = f"payload of {len(draft.payload)} bytes, {MAX_EVENT_BYTES} at most"
             raise Refused(DropReason.TOO_LARGE, text)
-        timing = (now, (envelope.CE_TIME, time_text(now))) if draft.time is None else event_time(draft.time, now)
         extensions, more = extension_headers(draft.extensions) if draft.extensions else ([], 0)
         if self._validate and (wrong := self._objection(self._validate, draft)):
             raise Refused(DropReason.INVALID, wrong)
@@ -186,3 +186,7 @@ class Sender:
                 self._engine.reporter.tell("hook_failed", text, tally.stream)
         if self._strict:
             raise EventDropped(draft.stream, error.reason, error.text) from error
+
+
+def _now_header(millis: int) -> Header:
+    return envelope.CE_TIME, time_text(millis)
