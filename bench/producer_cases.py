@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psutil
 from confluent_kafka import Producer
@@ -32,13 +32,13 @@ def main() -> None:
     events, size, key = map(int, sys.argv[4:7])
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     payload, record_key = os.urandom(size // 2).hex().encode(), b"user-4711" if key else None
-    found = {
+    cases: dict[str, Callable[[], Mapping[str, object]]] = {
         "bare": lambda: bare(servers, topic, events, payload, record_key),
         "send": lambda: send(servers, topic, events, payload, record_key),
         "up": lambda: latencies(servers, topic, events, payload),
         "dead": lambda: dead(servers, topic, events, payload),
-    }[what]()
-    sys.stdout.write(json.dumps(found) + "\n")
+    }
+    sys.stdout.write(json.dumps(cases[what]()) + "\n")
 
 
 def bare(servers: str, topic: str, events: int, payload: bytes, key: bytes | None) -> dict[str, float]:

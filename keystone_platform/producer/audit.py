@@ -124,7 +124,7 @@ class Auditor:
     def _compare_clocks(self, behind_ms: int) -> None:
         if abs(behind_ms) > _SKEW_MS:
             side = "behind" if behind_ms > 0 else "ahead"
-            text = f"this machine's clock is {abs(behind_ms) / 1000:.0f} s {side} the brokers'"
+            text = f"this machine's clock and the brokers' are {abs(behind_ms) / 1000:.0f} s apart"
             self._engine.reporter.tell(f"clock_{side}", text)
 
     def _tell(self, text: str) -> None:
