@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def bare(servers: str, topic: str, events: int, payload: bytes, key: bytes | None) -> dict[str, float]:
-    """Produce as confluent-kafka's own examples do, with the producer's settings and headers made beforehand."""
+    """Produce with confluent-kafka alone: the producer's settings, headers made beforehand, nothing counted."""
     settings = {**TUNING, "bootstrap.servers": servers, "enable.idempotence": True, "acks": "all"}
     producer = Producer({**settings, "queue.buffering.max.messages": 500_000, "queue.buffering.max.kbytes": 2**31 - 1})
     headers = [
@@ -55,9 +55,10 @@ def bare(servers: str, topic: str, events: int, payload: bytes, key: bytes | Non
     producer.produce(topic, value=payload, key=key, headers=headers)
     producer.flush(30)
     began = time.perf_counter()
-    for _ in range(events):
+    for number in range(events):
         producer.produce(topic, value=payload, key=key, headers=headers)
-        producer.poll(0)
+        if not number % 32:  # as often as KeystoneProducer: a poll an event would make it slower
+            producer.poll(0)
     left = producer.flush(60)
     return {"per_s": events / (time.perf_counter() - began), "left": left}
 

@@ -2,7 +2,8 @@
 
 Counts are kept for each stream, cluster and hour of the records' timestamps, since that is what a topic can be asked
 for. A tally is added to without a lock: CPython hands the interpreter on, and runs signal handlers, only at calls and
-at backward jumps, never within `tally.attempted += 1`. tests/unit/producer/test_accounting.py holds it to that.
+at backward jumps, never within `tally.attempted += 1`. So what is added is worked out in a statement before it, since
+`x.sum += len(y)` reads the sum, calls, and writes. tests/unit/producer/test_accounting.py holds it to that.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class Tally:
 
     def drop(self, reason: DropReason, events: int = 1) -> None:
         """Count events that were given up."""
+        # a DropReason is hashed and compared as text, in C: no call of Python's between reading and writing
         self.dropped[reason] += events
 
     def snapshot(self) -> Snapshot:

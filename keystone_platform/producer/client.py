@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +20,10 @@ MAX_EVENT_BYTES = 10 * 1024 * 1024
 EVENT_BYTES = 800
 """What an event in the buffer takes beside payload, key and extensions: librdkafka's record and five headers, measured
 as resident memory (docs/producer.md)."""
+
+FOLLOWED_BYTES = 250
+"""What an event takes beside that if somebody follows it, or if it has extensions; the caller's own future is not in
+it."""
 
 TUNING: Mapping[str, str | int] = {
     "compression.type": "lz4",
@@ -129,6 +133,7 @@ class Client:
         self._buffer = buffer
         self._reporter = reporter
         self._served = 0
+        self._serving: set[int] = set()
         self._closed = threading.Event()
         callbacks = {"error_cb": self._tell, "stats_cb": self._take_statistics}
         properties = {**TUNING, **bounds, **cluster.kafka, **_PROMISES[acks], **callbacks}
@@ -145,20 +150,19 @@ class Client:
         self._served += 1
         self._serve(INLINE_TURNS, 0)
 
-    def wait(self, seconds: float) -> None:
-        """Wait for reports, and serve some."""
+    def wait(self, seconds: float) -> bool:
+        """Wait for reports, and serve some; False, at once, within a report: there nothing can be waited for."""
         self._served += 1
-        self._serve(INLINE_TURNS, seconds)
+        return self._serve(INLINE_TURNS, seconds)
 
-    def flush(self, seconds: float) -> None:
-        """Send what lingers at once, and serve reports until none is left or the time has passed."""
-        self._buffer.turns = 1 << 60
-        try:
-            self._producer.flush(seconds)
-        except Enough:
-            pass
-        except KafkaException as error:
-            self._broke(error.args[0])
+    def flush(self, seconds: float) -> bool:
+        """Send what lingers at once, and serve reports until none is left or the time has passed; False as `wait`."""
+        return self._serve(1 << 60, seconds, self._producer.flush)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the caller is within a report of this client."""
+        return threading.get_ident() in self._serving
 
     def give_up(self) -> None:
         """Take what is still on its way for lost, and serve the reports that say so."""
@@ -184,14 +188,22 @@ class Client:
         """Return why an event was given up."""
         return DropReason.REFUSED if self.is_broken else REASONS.get(error.code(), DropReason.REFUSED)
 
-    def _serve(self, turns: int, seconds: float) -> None:
+    def _serve(self, turns: int, seconds: float, call: Callable[[float], object] | None = None) -> bool:
+        """Poll, or flush; False within a report: librdkafka's Python client must not be polled there."""
+        me = threading.get_ident()
+        if me in self._serving:
+            return False
+        self._serving.add(me)
         self._buffer.turns = turns
         try:
-            self._producer.poll(seconds)
+            (call or self._producer.poll)(seconds)
         except Enough:
             pass
         except KafkaException as error:
             self._broke(error.args[0])
+        finally:
+            self._serving.discard(me)
+        return True
 
     def _poll(self) -> None:
         seen = -1

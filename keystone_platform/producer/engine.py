@@ -150,12 +150,19 @@ class Engine:
         """Wait until no event is on its way, at most that long; return how many still are."""
         end = clock.monotonic() + deadline_s
         while (pending := self.account.counts().pending) and (left := end - clock.monotonic()) > 0:
-            for client in self.clients.all():
-                client.flush(min(left, _FLUSH_STEP_S))
+            if not all(client.flush(min(left, _FLUSH_STEP_S)) for client in self.clients.all()):
+                break  # within a report: nothing moves before it returns
         return pending
 
     def close(self, deadline_s: float) -> None:
-        """Flush, give up the rest, write the last audit event, end the clients. Harmless to repeat."""
+        """Flush, give up the rest, write the last audit event, end the clients. Harmless to repeat.
+
+        Raises:
+            RuntimeError: within `on_delivery`, which these would wait for.
+        """
+        if any(client.is_serving for client in self.clients.all()):
+            message = "close is called within on_delivery"
+            raise RuntimeError(message)
         with self._lock:
             if self._is_closed:
                 return

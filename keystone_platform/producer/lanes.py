@@ -34,8 +34,8 @@ class Lane:
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take a report of an event without key, extensions and callback."""
-        buffer = self.buffer
-        buffer.freed += len(message) + EVENT_BYTES
+        buffer, size = self.buffer, len(message) + EVENT_BYTES
+        buffer.freed += size  # without a call in it: see accounting.py
         if error is None:
             self.tally.acknowledged += 1
         else:
@@ -46,7 +46,8 @@ class Lane:
 
     def delivered_keyed(self, error: KafkaError | None, message: Message) -> None:
         """Take a report of an event with a key."""
-        self.buffer.freed += len(message.key() or b"")
+        size = len(message.key() or b"")
+        self.buffer.freed += size
         self.delivered(error, message)
 
     def fail(self, error: KafkaError) -> DropReason:
@@ -62,7 +63,11 @@ class Lane:
 
 
 class Followed:
-    """One event that somebody follows, or that takes more of the buffer than its payload tells."""
+    """One event that somebody follows, or that takes more of the buffer than its payload and key tell.
+
+    Args:
+        more: what it takes beside its payload and EVENT_BYTES.
+    """
 
     __slots__ = ("_callback", "_guid", "_lane", "_more", "_reporter")
 
@@ -76,7 +81,8 @@ class Followed:
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take its report."""
         lane = self._lane
-        lane.buffer.freed += len(message) + EVENT_BYTES + self._more
+        buffer, size = lane.buffer, len(message) + EVENT_BYTES + self._more
+        buffer.freed += size
         if error is None:
             lane.tally.acknowledged += 1
             offset = message.offset()
@@ -84,8 +90,8 @@ class Followed:
             self.call(Delivery(self._guid, lane.stream, lane.tally.cluster, None, "", *place))
         else:
             self.dropped(lane.fail(error), error.str())
-        lane.buffer.turns -= 1
-        if lane.buffer.turns < 0:
+        buffer.turns -= 1
+        if buffer.turns < 0:
             raise ENOUGH
 
     def dropped(self, reason: DropReason, text: str) -> None:

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from keystone_platform import envelope
 from keystone_platform.producer.accounting import DropReason, Tally
 from keystone_platform.producer.attributes import Refused, check_bytes, event_time, extension_headers
-from keystone_platform.producer.client import EVENT_BYTES, MAX_EVENT_BYTES, REASONS
+from keystone_platform.producer.client import EVENT_BYTES, FOLLOWED_BYTES, MAX_EVENT_BYTES, REASONS
 from keystone_platform.producer.delivery import Delivery, EventDropped, LoopMail, OnDelivery
 from keystone_platform.producer.engine import Engine
 from keystone_platform.producer.lanes import Followed, Header, Lane
@@ -42,7 +42,7 @@ class _Event:
     """An event that may go.
 
     Attributes:
-        more: bytes that it takes beside its payload and EVENT_BYTES.
+        more: bytes that it takes beside payload, key and EVENT_BYTES.
     """
 
     payload: bytes
@@ -54,7 +54,7 @@ class _Event:
     @property
     def size(self) -> int:
         """What it takes in the buffer."""
-        return len(self.payload) + EVENT_BYTES + self.more
+        return len(self.payload) + len(self.key or b"") + EVENT_BYTES + self.more
 
 
 class Sender:
@@ -127,7 +127,7 @@ class Sender:
             (envelope.CE_ID, guid),
             self._source,
         ]
-        return _Event(draft.payload, draft.key, timing[0], headers, more + len(draft.key or b""))
+        return _Event(draft.payload, draft.key, timing[0], headers, more)
 
     def _objection(self, validate: Validate, draft: Draft) -> str | None:
         try:
@@ -151,28 +151,26 @@ class Sender:
             if last_look:
                 raise Refused(DropReason.QUEUE_FULL, "the buffer is full: Kafka is slower than this service, or away")
             left = end - clock.monotonic()
-            last_look = left <= 0  # reports that wait to be served may make room at once
-            lane.client.wait(max(0.0, min(left, _WAIT_STEP_S)))
+            is_waiting = lane.client.wait(max(0.0, min(left, _WAIT_STEP_S)))
+            last_look = left <= 0 or not is_waiting  # reports that wait to be served may make room at once
 
     def _produce(self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None) -> bool:
-        buffer, report = self._engine.buffer, lane.delivered
+        """Give the event to librdkafka; False if its queue is full."""
+        buffer, size = self._engine.buffer, event.size
+        report = lane.delivered if event.key is None else lane.delivered_keyed
         if on_delivery is not None or event.more:
-            report = Followed(lane, guid, event.more, on_delivery, self._engine.reporter).delivered
-        buffer.taken += event.size
+            size += FOLLOWED_BYTES
+            more = size - len(event.payload) - EVENT_BYTES
+            report = Followed(lane, guid, more, on_delivery, self._engine.reporter).delivered
+        buffer.taken += size
         try:
             lane.produce(lane.topic, event.payload, event.key, -1, report, None, event.millis, event.headers)
         except BufferError:
-            buffer.freed += event.size
+            buffer.freed += size
             return False
-        except KafkaException as error:
-            buffer.freed += event.size
-            raise Refused(REASONS.get(error.args[0].code(), DropReason.REFUSED), error.args[0].str()) from error
-        except RuntimeError as error:  # closed by another thread meanwhile
-            buffer.freed += event.size
-            raise Refused(DropReason.CLOSED, str(error)) from error
-        except (TypeError, ValueError) as error:  # text that is no UTF-8
-            buffer.freed += event.size
-            raise Refused(DropReason.BAD_ATTRIBUTE, str(error)) from error
+        except (KafkaException, RuntimeError, TypeError, ValueError) as error:
+            buffer.freed += size
+            raise _refused(error) from error
         return True
 
     def _give_up(self, tally: Tally, draft: Draft, guid: str, error: Refused, on_delivery: OnDelivery | None) -> None:
@@ -190,3 +188,12 @@ class Sender:
 
 def _now_header(millis: int) -> Header:
     return envelope.CE_TIME, time_text(millis)
+
+
+def _refused(error: Exception) -> Refused:
+    """Return why librdkafka, or what hands events to it, did not take one."""
+    if isinstance(error, KafkaException):
+        return Refused(REASONS.get(error.args[0].code(), DropReason.REFUSED), error.args[0].str())
+    if isinstance(error, RuntimeError):  # closed by another thread meanwhile
+        return Refused(DropReason.CLOSED, str(error))
+    return Refused(DropReason.BAD_ATTRIBUTE, str(error))  # text that is no UTF-8

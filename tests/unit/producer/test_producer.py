@@ -102,6 +102,30 @@ def test_who_asks_is_told_what_became_of_an_event() -> None:
     assert all(each.offset is not None and each.partition is not None for each in (*told, delivery))
 
 
+def test_a_callback_may_send_but_not_wait_for_what_waits_for_it() -> None:
+    refused: list[str] = []
+    left: list[int] = []
+    with stand_in(settings=ProducerSettings(max_buffer_events=60, max_block_s=0.2)) as producer:
+
+        def again(delivery: Delivery) -> None:
+            for _ in range(40):
+                producer.send("s", b"from the callback")
+            left.append(producer.flush(5))
+            try:
+                producer.close(0)
+            except RuntimeError as error:
+                refused.append(str(error))
+
+        producer.send("s", b"{}", on_delivery=again)
+        began = time.monotonic()
+        while not refused and time.monotonic() - began < 20:
+            producer.flush(0.1)
+        assert refused == ["close is called within on_delivery"]
+        assert left == [40]
+        assert producer.close(20) == Counts(41, 41)
+    assert time.monotonic() - began < 4
+
+
 def test_a_dropped_event_resolves_its_future_too() -> None:
     producer = nowhere(settings=ProducerSettings(max_buffer_events=1))
     first, second = producer.submit("s", b"{}"), producer.submit("s", b"{}")
