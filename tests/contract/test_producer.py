@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from keystone_platform.audit.records import Record, read_records
@@ -145,6 +146,31 @@ def test_what_a_topic_does_not_take_is_counted_as_too_large(kafka_properties: Ma
         assert producer.flush(20) == 0  # Kafka refuses a batch as a whole, so what is sent with it goes too
         producer.send("s", b"{}")
         assert producer.close(20) == Counts(2, 1, {DropReason.TOO_LARGE: 1})
+
+
+def test_what_was_sent_again_is_counted_and_is_there_once(kafka_properties: Mapping[str, str], topic: str) -> None:
+    port = int(kafka_properties["bootstrap.servers"].rpartition(":")[2])
+    listening = [each for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port]
+    broker = psutil.Process(listening[0].pid)
+    quick = {"statistics.interval.ms": "100", "request.timeout.ms": "500", "socket.timeout.ms": "800", "linger.ms": "5"}
+    producer = KeystoneProducer({**kafka_properties, **quick}, "test", topics={"s": topic})
+    for _ in range(1_000):
+        producer.send("s", b"{}")
+    assert producer.flush(20) == 0
+    broker.suspend()
+    try:
+        for _ in range(100):
+            producer.send("s", b"{}")
+        time.sleep(1.5)
+    finally:
+        broker.resume()
+    assert producer.flush(30) == 0
+    time.sleep(0.3)  # until statistics tell it
+    counts = producer.counts_by_place()[Place("s", "primary")]
+    producer.close(5)
+    assert (counts.attempted, counts.acknowledged) == (1_100, 1_100)
+    assert counts.retried >= 100
+    assert len(everything(kafka_properties, topic)) == 1_100
 
 
 def test_audit_events_add_up_to_the_counts_whoever_misses_one(kafka_properties: Mapping[str, str], topic: str) -> None:
