@@ -12,7 +12,7 @@ from keystone_platform.gateways.kafka import KafkaGateway, Offsets
 from keystone_platform.gateways.produced import ProducedStore
 from keystone_platform.plan.produced import AuditEvent
 
-LIMIT = 100_000
+LIMIT = 20_000
 """Records that one call takes at most; the next one goes on."""
 
 

@@ -107,8 +107,8 @@ class SqlProduced:
 
     def record(self, topic: str, events: Sequence[AuditEvent], positions: Mapping[int, int], now: datetime) -> None:
         with self._transaction() as connection:
-            for event in sorted(events, key=lambda event: event.sequence):
-                _take(connection, event)
+            _take_hours(connection, events)
+            _take_producers(connection, events)
             for part, offset in positions.items():
                 _put(connection, _POSITIONS, {"topic": topic, "part": part}, {"next": offset})
             connection.execute(_HOURS.delete().where(_HOURS.c.hour < hour_number(now - KEPT)))
@@ -190,19 +190,31 @@ class _Sum:
         )
 
 
-def _take(connection: sa.Connection, event: AuditEvent) -> None:
-    for stream, cluster, hour, attempted, acknowledged, dropped in event.counts:
-        key = {"producer": event.producer, "stream": stream, "cluster": cluster, "hour": hour}
-        counts = {"attempted": attempted, "acknowledged": acknowledged, "dropped": json.dumps(dropped)}
-        _put(connection, _HOURS, key, {"sequence": event.sequence, **counts}, newer_than=event.sequence)
-    known = connection.execute(
-        sa.select(_PRODUCERS.c.sequence, _PRODUCERS.c.missed).where(_PRODUCERS.c.producer == event.producer)
-    ).first()
-    before, missed = (known.sequence, known.missed) if known else (-1, 0)
-    if event.sequence > before:
-        told = {name: getattr(event, name) for name in ("host", "app", "began", "until", "sequence", "final")}
-        told["missed"] = missed + event.sequence - before - 1
-        _put(connection, _PRODUCERS, {"producer": event.producer}, told)
+def _take_hours(connection: sa.Connection, events: Sequence[AuditEvent]) -> None:
+    newest: dict[tuple[str, str, str, int], dict[str, Any]] = {}
+    for event in sorted(events, key=lambda event: event.sequence):
+        for stream, cluster, hour, attempted, acknowledged, dropped in event.counts:
+            counts = {"attempted": attempted, "acknowledged": acknowledged, "dropped": json.dumps(dropped)}
+            newest[event.producer, stream, cluster, hour] = {"sequence": event.sequence, **counts}
+    for (producer, stream, cluster, hour), values in newest.items():
+        key = {"producer": producer, "stream": stream, "cluster": cluster, "hour": hour}
+        _put(connection, _HOURS, key, values, newer_than=values["sequence"])
+
+
+def _take_producers(connection: sa.Connection, events: Sequence[AuditEvent]) -> None:
+    by_producer: dict[str, dict[int, AuditEvent]] = {}
+    for event in events:
+        by_producer.setdefault(event.producer, {})[event.sequence] = event
+    for producer, told in by_producer.items():
+        query = sa.select(_PRODUCERS.c.sequence, _PRODUCERS.c.missed).where(_PRODUCERS.c.producer == producer)
+        known = connection.execute(query).first()
+        before, missed = (known.sequence, known.missed) if known else (-1, 0)
+        newest = told[max(told)]
+        if newest.sequence <= before:
+            continue
+        values = {name: getattr(newest, name) for name in ("host", "app", "began", "until", "sequence", "final")}
+        values["missed"] = missed + newest.sequence - before - sum(sequence > before for sequence in told)
+        _put(connection, _PRODUCERS, {"producer": producer}, values)
 
 
 def _put(

@@ -5,7 +5,7 @@ The producer's side is keystone_platform/producer/audit.py; docs/producer.md has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated
 
@@ -95,19 +95,6 @@ class Produced(BaseModel):
     def loss(self) -> float:
         """Share of the attempted events that were dropped."""
         return self.dropped_total / self.attempted if self.attempted else 0.0
-
-
-def total(parts: Iterable[Produced]) -> Produced:
-    """Return the sum."""
-    attempted = acknowledged = producers = silent = 0
-    dropped: dict[str, int] = {}
-    for part in parts:
-        attempted += part.attempted
-        acknowledged += part.acknowledged
-        producers += part.producers
-        silent += part.silent
-        dropped = merged(dropped, part.dropped)
-    return Produced(attempted=attempted, acknowledged=acknowledged, dropped=dropped, producers=producers, silent=silent)
 
 
 def merged(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
