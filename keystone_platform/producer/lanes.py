@@ -45,10 +45,16 @@ class Lane:
             raise ENOUGH
 
     def delivered_keyed(self, error: KafkaError | None, message: Message) -> None:
-        """Take a report of an event with a key."""
-        size = len(message.key() or b"")
-        self.buffer.freed += size
-        self.delivered(error, message)
+        """Take a report of an event with a key; written out, since a call costs as much as half of it."""
+        buffer, size = self.buffer, len(message) + len(message.key() or b"") + EVENT_BYTES
+        buffer.freed += size
+        if error is None:
+            self.tally.acknowledged += 1
+        else:
+            self.fail(error)
+        buffer.turns -= 1
+        if buffer.turns < 0:
+            raise ENOUGH
 
     def fail(self, error: KafkaError) -> DropReason:
         """Count an event that Kafka did not take, and tell it."""
