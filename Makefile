@@ -117,3 +117,7 @@ bench-control: setup ## What 100, 500 and 2,000 routes cost the control plane, F
 .PHONY: bench-warehouse
 bench-warehouse: setup ## Compaction beside a bare COPY, queries, sensor, commit (about 15 min); CASE=text, SIZE=GB, JSON=1
 	@$(BIN)/python -m bench.warehouse $(if $(CASE),--case "$(CASE)") $(if $(SIZE),--size $(SIZE)) $(if $(JSON),--json)
+
+.PHONY: bench-producer
+bench-producer: setup ## send beside bare confluent-kafka, its p99.9 and memory with Kafka up and dead (about 4 min); CASE=text, JSON=1
+	@$(BIN)/python -m bench.producer $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)

@@ -12,6 +12,9 @@ from assets.dead_letters.asset import dead_letter_assets, dead_letter_streams
 from assets.dead_letters.due import dead_letter_sensor
 from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
+from assets.produced.asset import produced_asset
+from assets.produced.checks import loss_checks
+from assets.produced.due import produced_sensor
 from assets.proof.due import proof_sensor
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
@@ -33,6 +36,7 @@ def defs() -> dg.Definitions:
     sensors = [landing_sensor(routes), compaction_sensor(routes), proof_sensor(routes), views_sensor()]
     return dg.Definitions(
         assets=[
+            *map(produced_asset, fleet.streams),
             *map(landed_asset, routes),
             *compacted_assets(routes),
             *backfill_assets(routes),
@@ -40,10 +44,12 @@ def defs() -> dg.Definitions:
             *([dead_letter_assets(dying)] if dying else []),
             upkeep_asset(retention_of(declared_tables(planned).values())),
         ],
+        asset_checks=[loss_checks(fleet.streams)] if fleet.streams else [],
         schedules=upkeep_schedules(),
         sensors=[
             *(sensors if routes else []),
             *([dead_letter_sensor(dying)] if dying else []),
+            *([produced_sensor(fleet.streams)] if fleet.streams else []),
         ],
         executor=dg.in_process_executor,  # a run has one step: a process of its own would only import again
         resources={"warehouse": WarehouseResource()},

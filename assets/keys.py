@@ -41,6 +41,12 @@ COMPLETE = "complete"
 SCHEMA = "schema_as_declared"
 """Asset check: the table is as the stream declares it."""
 
+ACCOUNTED = "accounted"
+"""Asset check: Kafka has at least the events of the hour that producers were told it has."""
+
+LOSS = "loss_within_limit"
+"""Asset check: of a day's events no more than so many were dropped before they reached Kafka."""
+
 # Metadata of an hour, landed or compacted. Numbers are plotted by the UI.
 ROWS = "keystone/rows"
 FILES = "keystone/files"
@@ -108,6 +114,21 @@ SCHEMA_DIFFERENCES = "keystone/schema_differences"
 PROVEN_UNTIL = "keystone/proven_until"
 """End of the last hour up to which all of the table's hours are proven."""
 
+# Metadata of what producers counted (plan/produced.py says what each counts).
+ATTEMPTED = "keystone/attempted"
+ACKNOWLEDGED = "keystone/acknowledged"
+DROPPED = "keystone/dropped"
+PENDING = "keystone/pending"
+LOSS_RATIO = "keystone/loss_ratio"
+PRODUCERS = "keystone/producers"
+PRODUCERS_SILENT = "keystone/producers_silent"
+DAY = "keystone/day"
+"""The day, where it is no partition."""
+IN_KAFKA = "keystone/in_kafka"
+"""Records of the hour's segment in the stream's topic, and those behind it that belong to the hour."""
+UNACKNOWLEDGED = "keystone/in_kafka_unacknowledged"
+"""Of these, how many no producer was told of; negative where Kafka lacks some that were acknowledged."""
+
 VIEWS_KEY = AssetKey(["views", "warehouse"])
 """The asset of `warehouse.duckdb`: a view a table."""
 
@@ -144,6 +165,16 @@ DRY_RUN = "keystone/dry_run"
 def removed_key(thing: str) -> str:
     """Return the key of how many of these upkeep removed, such as `keystone/removed_snapshots`."""
     return f"keystone/removed_{thing.replace(' ', '_')}"
+
+
+def dropped_key(reason: str) -> str:
+    """Return the key of how many events were dropped for a reason."""
+    return f"keystone/dropped_{reason}"
+
+
+def produced_key(stream: str) -> AssetKey:
+    """Return the asset of what services sent of the stream."""
+    return AssetKey(["produced", stream])
 
 
 def dead_letters_key(stream: str) -> AssetKey:

@@ -31,6 +31,12 @@ CE_TYPE = "ce_type"
 
 SPECVERSION = "1.0"
 
+PRODUCER_COUNTS_TYPE = "keystone.producer.counts"
+"""The type of an audit event, in which a producer tells what it counted."""
+
+AUDIT_TOPIC = "keystone.producers"
+"""The topic of these."""
+
 DLQ_PREFIX = "ks_dlq_"
 """Before each header that the router adds to those of a dead letter; a replay takes them off again."""
 

@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 
 from assets import keys
+from assets.produced.asset import day_metadata
 from assets.proof.watermark import Watermark
 from keystone_platform.errors import KeystoneError
-from keystone_platform.plan.hour_proof import HourProof, Standing
+from keystone_platform.plan.hour_proof import Accounted, HourProof, Standing
 
 
 def proof_check_specs(compacted: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -25,6 +26,11 @@ def proof_check_specs(compacted: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             keys.SCHEMA,
             asset=compacted,
             description="The table has every declared column, its partitions and its properties.",
+        ),
+        dg.AssetCheckSpec(
+            keys.ACCOUNTED,
+            asset=compacted,
+            description="Kafka has every event of the hour that a producer was told it has.",
         ),
     ]
 
@@ -49,7 +55,30 @@ def proof_results(compacted: dg.AssetKey, proof: HourProof, watermark: Watermark
         description="; ".join(proof.schema_differences) or None,
         metadata={keys.SCHEMA_DIFFERENCES: len(proof.schema_differences)},
     )
-    return [complete, schema]
+    return [complete, schema, _accounted(compacted, proof.accounted)]
+
+
+def _accounted(compacted: dg.AssetKey, found: Accounted | None) -> dg.AssetCheckResult:
+    text = "no KeystoneProducer counted events of this hour"
+    metadata: dict[str, Any] = {}
+    if found:
+        counts = found.produced
+        text = (
+            f"{counts.attempted:,} attempted = {counts.acknowledged:,} acknowledged + {counts.dropped_total:,} dropped"
+        )
+        text += f" + {counts.pending:,} pending" if counts.pending else ""
+        if found.lacking:
+            text = f"{found.lacking:,} acknowledged events are not in Kafka ({text})"
+        told = {keys.IN_KAFKA: found.in_kafka, keys.UNACKNOWLEDGED: found.unacknowledged}
+        metadata = {**day_metadata(counts), **{key: count for key, count in told.items() if count is not None}}
+    return dg.AssetCheckResult(
+        asset_key=compacted,
+        check_name=keys.ACCOUNTED,
+        passed=found is None or not found.lacking,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=text,
+        metadata=metadata,
+    )
 
 
 def unproven_result(compacted: dg.AssetKey, error: KeystoneError) -> dg.AssetCheckResult:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from assets.proof.accounted import accounted
 from assets.proof.prove import Progress, Task, prove_hour
 from assets.proof.watermark import Watermark, advance
-from keystone_platform.errors import Transient
+from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.ledger import SqlLedger
@@ -44,6 +46,9 @@ class Prover:
         proof = prove_hour(
             self.settings, Task(self.plan, hour, whole, earlier), now=self.clock.now(), progress=progress
         )
+        with suppress(Transient, Terminal):  # the proof stands without what producers say
+            counted = accounted(self.settings, self.plan, proof, self.clock)
+            proof = proof.model_copy(update={"accounted": counted})
         self.proofs.record(proof)
         return proof
 

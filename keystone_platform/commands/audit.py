@@ -150,7 +150,7 @@ def _show(proofs: list[HourProof], console: Console) -> None:
 
 def _to_know(proof: HourProof) -> list[str]:
     identities, compared = proof.identities, proof.compared
-    counted = (
+    counted: tuple[tuple[int, str], ...] = (
         (proof.expired_partitions, "partitions of which Kafka no longer has the beginning"),
         (identities.expired_rows, "rows that Kafka no longer has"),
         (identities.gaps_expired or 0, "gaps that nobody can explain any more"),
@@ -160,6 +160,13 @@ def _to_know(proof: HourProof) -> list[str]:
         (identities.strangers, "rows of other topics"),
         (compared.earlier_plan, "events as an earlier plan took them"),
     )
+    accounted = proof.accounted
+    if accounted:
+        counted += (
+            (accounted.produced.dropped_total, "events dropped by their producers"),
+            (accounted.produced.silent, "producers that went silent: their last minute is not counted"),
+            (accounted.lacking, "events that were acknowledged are not in Kafka"),
+        )
     return [*proof.findings, *proof.examples[:3], *(f"{count:,} {what}" for count, what in counted if count)]
 
 

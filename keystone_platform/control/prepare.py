@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from keystone_platform.control.gateways import Gateways
+from keystone_platform.envelope import AUDIT_TOPIC
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ANY_TIMESTAMP, MAX_MESSAGE_BYTES
 from keystone_platform.plan.deployment import newest_taken
@@ -35,6 +36,16 @@ DEAD_LETTER_TOPIC: Mapping[str, str] = MappingProxyType({**REPLAY_TOPIC, "retent
 """Configuration of a dead letters' topic: bounded by size, for the same reason."""
 
 
+AUDIT_PARTITIONS = 1
+"""A producer writes an audit event a minute; one partition keeps them in order."""
+
+AUDIT_TOPIC_SETTINGS: Mapping[str, str] = MappingProxyType(
+    # the brokers' time: it tells a producer whose clock is wrong, and a wrong clock must not make Kafka delete it
+    {"message.timestamp.type": "LogAppendTime", "retention.ms": str(14 * 24 * 3600 * 1000)}
+)
+"""Configuration of the topic in which producers say what they counted."""
+
+
 def prepare(gateways: Gateways, plan: RouterPlan, partitions: int, *, is_rollback: bool = False) -> None:
     """Make sure that topics, table and index template are there.
 
@@ -46,6 +57,7 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int, *, is_rollbac
         Transient, Terminal: Kafka, the catalog, S3 or the search cluster does not answer or refuses.
     """
     gateways.kafka.ensure_topic(plan.source.topic, partitions)
+    gateways.kafka.ensure_topic(AUDIT_TOPIC, AUDIT_PARTITIONS, AUDIT_TOPIC_SETTINGS)
     if not plan.source.raw:
         gateways.kafka.ensure_topic(plan.dead_letter_topic, DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC)
     if plan.source.replay_topic:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from keystone_platform.plan.produced import Produced
+
 PROVEN_TAG = "proven"
 """Tag of the table's newest snapshot in which every hour before PROVEN_UNTIL is proven."""
 
@@ -123,6 +125,30 @@ class Comparison(ProofPart):
     checksum_rows: str = "0" * 16
 
 
+class Accounted(ProofPart):
+    """What producers counted of the hour, beside what Kafka has of it; no part of the proof's standing.
+
+    Attributes:
+        produced: what producers counted, by the timestamps of their records.
+        in_kafka: records of the hour's segment in the stream's own topic, and `behind`; None where some have expired.
+        behind: records of the hour that came behind its segment; looked for only where some seem to lack.
+    """
+
+    produced: Produced
+    in_kafka: Count | None = None
+    behind: Count = 0
+
+    @property
+    def unacknowledged(self) -> int | None:
+        """Records that no producer was told of: of other producers, or arrived after all. Negative: see `lacking`."""
+        return None if self.in_kafka is None else self.in_kafka - self.produced.acknowledged
+
+    @property
+    def lacking(self) -> int:
+        """Acknowledged events that Kafka does not have, at least so many."""
+        return max(0, -(self.unacknowledged or 0))
+
+
 class HourProof(ProofPart):
     """All that one look at an hour found.
 
@@ -137,6 +163,7 @@ class HourProof(ProofPart):
         spans: the hour's segment as it was then; partitions without an offset in it are left out.
         examples: places of what is wrong, `topic-partition@offset: what`, at most 20.
         schema_differences: how the table is not as declared.
+        accounted: what producers say of the hour; None when none of them counted it, or nobody could ask.
     """
 
     table: str
@@ -151,6 +178,7 @@ class HourProof(ProofPart):
     compared: Comparison = Comparison()
     examples: tuple[str, ...] = ()
     schema_differences: tuple[str, ...] = ()
+    accounted: Accounted | None = None
 
     @property
     def segment_offsets(self) -> int:

@@ -1,11 +1,19 @@
-"""What became of each event that was handed to the producer: nothing vanishes uncounted."""
+"""What became of each event that was handed to the producer: nothing vanishes uncounted.
+
+Counts are kept for each stream, cluster and hour of the records' timestamps, since that is what a topic can be asked
+for. A tally is added to without a lock: CPython hands the interpreter on, and runs signal handlers, only at calls and
+at backward jumps, never within `tally.attempted += 1`. So what is added is worked out in a statement before it, since
+`x.sum += len(y)` reads the sum, calls, and writes. tests/unit/producer/test_accounting.py holds it to that.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+UNKNOWN = "?"
+"""Stands for all streams that nobody declared: their names may be anything, and as many."""
 
 
 class DropReason(StrEnum):
@@ -26,20 +34,38 @@ class DropReason(StrEnum):
     CLOSED = "closed"
     """The producer was closed before it was acknowledged, or already when it was sent."""
 
+    NOT_BYTES = "not_bytes"
+    """Payload or key are not bytes."""
+
+    BAD_TIME = "bad_time"
+    """The time has no zone, or is no time."""
+
+    BAD_ATTRIBUTE = "bad_attribute"
+    """An extension's name is not of [a-z0-9]{1,20}, or its value is no text, or all of them are too large."""
+
+    UNKNOWN_STREAM = "unknown_stream"
+    """The declared streams are known, and this is none of them; or its name is no topic's."""
+
+    INVALID = "invalid"
+    """The validation hook refused the payload."""
+
 
 @dataclass(frozen=True)
 class Counts:
-    """Events so far; `attempted` is the sum of all the others.
+    """Events so far; `attempted` is the sum of acknowledged, dropped and pending.
 
     Attributes:
         attempted: handed to `send`.
-        acknowledged: on every in-sync replica.
+        acknowledged: what the stream's `acks` asks for has it: every in-sync replica, or the partition's leader.
         dropped: given up, by reason; reasons that never occurred are absent.
+        retried: sent to Kafka more than once, counted each further time; at least so many, exact when nothing is
+            pending. Never part of the sum.
     """
 
-    attempted: int
-    acknowledged: int
-    dropped: Mapping[DropReason, int]
+    attempted: int = 0
+    acknowledged: int = 0
+    dropped: Mapping[DropReason, int] = field(default_factory=dict)
+    retried: int = field(default=0, compare=False)
 
     @property
     def dropped_total(self) -> int:
@@ -52,31 +78,110 @@ class Counts:
         return self.attempted - self.acknowledged - self.dropped_total
 
 
-class Account:
-    """Counts; thread-safe."""
+Snapshot = tuple[int, int, tuple[tuple[str, int], ...]]
+"""Attempted, acknowledged, and dropped by the reason's value."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._attempted = 0
-        self._acknowledged = 0
-        self._dropped: dict[DropReason, int] = {}
 
-    def attempt(self) -> None:
-        """Count an event that was handed over."""
-        with self._lock:
-            self._attempted += 1
+class Tally:
+    """Counts of one stream, cluster and hour, as they grow.
 
-    def acknowledge(self) -> None:
-        """Count an event that Kafka has."""
-        with self._lock:
-            self._acknowledged += 1
+    Attributes:
+        hour: of the records' timestamps, counted from 1970.
+        told: the counts that are known elsewhere.
+    """
 
-    def drop(self, reason: DropReason) -> None:
-        """Count an event that was given up."""
-        with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+    __slots__ = ("acknowledged", "attempted", "cluster", "dropped", "hour", "stream", "told")
+
+    def __init__(self, stream: str, cluster: str, hour: int) -> None:
+        self.stream = stream
+        self.cluster = cluster
+        self.hour = hour
+        self.attempted = 0
+        self.acknowledged = 0
+        self.dropped = dict.fromkeys(
+            DropReason, 0
+        )  # all there from the start: nobody may add a key while another reads
+        self.told: Snapshot = (0, 0, ())
+
+    def drop(self, reason: DropReason, events: int = 1) -> None:
+        """Count events that were given up."""
+        # a DropReason is hashed and compared as text, in C: no call of Python's between reading and writing
+        self.dropped[reason] += events
+
+    def snapshot(self) -> Snapshot:
+        """Return the counts; outcomes are read before the attempts, so that none is counted without its attempt."""
+        acknowledged = self.acknowledged
+        dropped = tuple((reason.value, events) for reason, events in self.dropped.items() if events)
+        return self.attempted, acknowledged, dropped
+
+    @property
+    def is_news(self) -> bool:
+        """Whether something was counted that is not known elsewhere."""
+        return self.snapshot() != self.told
 
     def counts(self) -> Counts:
-        """Return the counts at one moment."""
-        with self._lock:
-            return Counts(self._attempted, self._acknowledged, dict(self._dropped))
+        """Return the counts, as `snapshot` does."""
+        attempted, acknowledged, dropped = self.snapshot()
+        return Counts(attempted, acknowledged, {DropReason(reason): events for reason, events in dropped})
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is counted apart: a stream on a cluster."""
+
+    stream: str
+    cluster: str
+
+
+class Account:
+    """All tallies of a producer. Making one is guarded by its owner's lock; reading needs none."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, int], Tally] = {}
+        self._settled: dict[Place, Counts] = {}
+        self._retried: dict[Place, int] = {}
+
+    def tally(self, stream: str, cluster: str, hour: int) -> Tally:
+        """Return the tally of that stream, cluster and hour."""
+        found = self._tallies.get((stream, cluster, hour))
+        return found or self._tallies.setdefault((stream, cluster, hour), Tally(stream, cluster, hour))
+
+    def tallies(self) -> list[Tally]:
+        """Return those that are not settled yet."""
+        return list(self._tallies.values())
+
+    def settle(self, tally: Tally) -> None:
+        """Keep only the sum of a tally that will not change any more and that was written where it is to be read."""
+        place = Place(tally.stream, tally.cluster)
+        self._settled[place] = added([self._settled.get(place, Counts()), tally.counts()])
+        del self._tallies[tally.stream, tally.cluster, tally.hour]
+
+    def retried(self, place: Place, events: int) -> None:
+        """Take note of how many events were sent again in all."""
+        self._retried[place] = max(events, self._retried.get(place, 0))
+
+    def by_place(self) -> dict[Place, Counts]:
+        """Return the counts of each stream and cluster."""
+        parts: dict[Place, list[Counts]] = {place: [counts] for place, counts in list(self._settled.items())}
+        for tally in self.tallies():
+            parts.setdefault(Place(tally.stream, tally.cluster), []).append(tally.counts())
+        for place, events in list(self._retried.items()):
+            parts.setdefault(place, []).append(Counts(retried=events))
+        return {place: added(each) for place, each in parts.items()}
+
+    def counts(self) -> Counts:
+        """Return the counts of all together."""
+        return added(self.by_place().values())
+
+
+def added(parts: Iterable[Counts]) -> Counts:
+    """Return the sum."""
+    attempted = acknowledged = retried = 0
+    dropped: dict[DropReason, int] = {}
+    for part in parts:
+        attempted += part.attempted
+        acknowledged += part.acknowledged
+        retried += part.retried
+        for reason, events in part.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + events
+    return Counts(attempted, acknowledged, dropped, retried)

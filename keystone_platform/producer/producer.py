@@ -2,82 +2,55 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import socket
-import threading
-import time as clock
+import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from time import time_ns
 from types import TracebackType
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaException
 
 from keystone_platform import envelope
-from keystone_platform.producer.accounting import Account, Counts, DropReason
-from keystone_platform.producer.guid import GuidSource
+from keystone_platform.envelope import CE_ID
+from keystone_platform.producer.accounting import Counts, Place
+from keystone_platform.producer.client import EVENT_BYTES, MAX_EVENT_BYTES, Cluster
+from keystone_platform.producer.delivery import Delivery, OnDelivery
+from keystone_platform.producer.engine import Engine
+from keystone_platform.producer.problems import Hook
+from keystone_platform.producer.sender import Draft, Sender, Validate
+from keystone_platform.producer.settings import ProducerSettings, Source, Streams
+from keystone_platform.producer.terms import Terms
 
-MAX_EVENT_BYTES = 10 * 1024 * 1024
-"""Largest payload that is sent."""
+_SPECVERSION = (envelope.CE_SPECVERSION, envelope.SPECVERSION)
 
-_TUNING: Mapping[str, str | int] = {
-    "compression.type": "lz4",
-    "linger.ms": 20,
-    "batch.size": 1_000_000,
-    "batch.num.messages": 10_000,
-    "queue.buffering.max.messages": 500_000,
-    "queue.buffering.max.kbytes": 256 * 1024,
-    "delivery.timeout.ms": 120_000,
-    "partitioner": "murmur2_random",  # as Java clients do: one key, one partition, whoever sends
-}
-"""Defaults that the caller's properties may override."""
-
-_PROMISES: Mapping[str, str | int | bool] = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "message.max.bytes": MAX_EVENT_BYTES + 64 * 1024,
-}
-"""What the accounting relies on; not to be overridden."""
-
-_REASONS: Mapping[int, DropReason] = {
-    KafkaError._MSG_TIMED_OUT: DropReason.TIMED_OUT,
-    KafkaError._TIMED_OUT: DropReason.TIMED_OUT,
-    KafkaError._PURGE_QUEUE: DropReason.CLOSED,
-    KafkaError._PURGE_INFLIGHT: DropReason.CLOSED,
-    KafkaError.MSG_SIZE_TOO_LARGE: DropReason.TOO_LARGE,
-    KafkaError._QUEUE_FULL: DropReason.QUEUE_FULL,
-}
-
-_EXTENSION = re.compile(r"[a-z0-9]{1,20}")
-"""Names of extension attributes: CloudEvents 1.0.2, "Attribute naming convention"."""
-
-_LOGGER = logging.getLogger("keystone.producer")
-"""Where librdkafka's messages go; a service that sets no handler hears nothing."""
-_LOGGER.addHandler(logging.NullHandler())
-
-OLDEST = timedelta(days=4)
-NEWEST = timedelta(minutes=30)
-"""How long ago and how far ahead an event's time may be to become its record's timestamp.
-
-Kafka deletes by timestamp: a record that is older than the topic's retention (7 days unless set otherwise) is gone in
-minutes, before a router has read it. One that is more than an hour ahead is refused, with its whole batch.
-"""
-
-_POLL_S = 0.1
-_FLUSH_STEP_S = 0.005
+_SERVE_EVERY = 32
+"""Events of a stream after which reports are served: half of what one turn serves."""
 
 
 class KeystoneProducer:
-    """Sends events to Kafka with a CloudEvents envelope and accounts for each of them. Thread-safe.
+    """Sends events to Kafka with a CloudEvents envelope and accounts for each of them.
+
+    Thread-safe; in a child process after a fork it begins anew with clients and counts of its own, and what the parent
+    had not sent yet the parent sends. Every argument is described in docs/producer.md.
 
     Args:
         kafka: properties as a Kafka client takes them; at least `bootstrap.servers`.
         app: the service's name, without a slash: host and app are one header, `host/app`.
         host: default: this machine's name.
-        topics: topic of each stream; a stream that is not in it has its own name as topic.
+        terms: the declared streams, or the file of them that `keystone producers` wrote; without it every stream is
+            known, and goes to the topic of its name.
+        topics: topic of each stream, over what the terms say.
+        cluster: name of the cluster, by which events are counted.
+        settings: bounds and times.
+        strict: `send` raises EventDropped where it knows at once that it can't take the event.
+        validate: looks at each payload; an event that it objects to is dropped as INVALID.
+        on_problem: is told what goes wrong, each kind once a minute.
 
     Raises:
         ValueError: librdkafka does not know a property or its value, or app or host has a slash.
+        InvalidSpec: the file of terms can't be read.
     """
 
     def __init__(
@@ -86,23 +59,22 @@ class KeystoneProducer:
         app: str,
         *,
         host: str | None = None,
+        terms: Terms | Path | str | None = None,
         topics: Mapping[str, str] | None = None,
+        cluster: str = "primary",
+        settings: ProducerSettings | None = None,
+        strict: bool = False,
+        validate: Validate | None = None,
+        on_problem: Hook | None = None,
     ) -> None:
-        host = host or socket.gethostname()
-        if "/" in host or "/" in app:
-            message = f"a slash in {host!r} or {app!r}: it parts host and app in the header {envelope.CE_SOURCE}"
-            raise ValueError(message)
-        self._source = f"{host}/{app}"
-        self._topics = dict(topics or {})
-        self._guids = GuidSource()
-        self._account = Account()
-        try:
-            self._producer = Producer({**_TUNING, **kafka, **_PROMISES}, logger=_LOGGER)
-        except KafkaException as error:
-            raise ValueError(str(error.args[0])) from error
-        self._closed = threading.Event()
-        self._poller = threading.Thread(target=self._poll, name="keystone-producer", daemon=True)
-        self._poller.start()
+        source = Source.of(host, app)
+        known = terms if isinstance(terms, Terms | None) else Terms.load(terms)
+        self._validate = validate
+        self._source = (envelope.CE_SOURCE, str(source))
+        self._engine = Engine(
+            Cluster(cluster, kafka), source, Streams(known, topics or {}), settings or ProducerSettings(), on_problem
+        )
+        self._sender = Sender(self._engine, self._source, validate, strict=strict)
 
     def send(
         self,
@@ -110,67 +82,116 @@ class KeystoneProducer:
         payload: bytes,
         key: bytes | None = None,
         time: datetime | None = None,
+        *,
+        on_delivery: OnDelivery | None = None,
         **extensions: str,
     ) -> str:
         """Hand an event over and return its guid at once; what becomes of it is in `counts`.
 
-        Never waits for Kafka: an event that does not fit into the buffer is dropped and counted. The payload is sent
-        byte for byte; `time` (default: now) is when the event happened, and the record's Kafka timestamp. An event from
-        before OLDEST or after NEWEST gets the present as its timestamp; its header `ce_time` is right all the same.
+        Never waits for Kafka, unless the stream's terms grant a time for that: an event that does not fit into the
+        buffer is dropped. Whatever is wrong with an event, it is counted with its reason and told (`on_problem`, log),
+        and nothing is raised. The payload is sent byte for byte; `time` (default: now) is when the event happened, and
+        the record's Kafka timestamp. An event from before OLDEST or after NEWEST gets the present as its timestamp; its
+        header `ce_time` is right all the same. `on_delivery` is called once, with what became of the event.
 
         Raises:
-            ValueError: `time` has no zone, or an extension's name is not of [a-z0-9]{1,20}.
-            TypeError: payload or key are not bytes.
+            EventDropped: of a strict producer only.
         """
-        now = datetime.now(UTC) if time is None else _utc(time)
-        guid = self._guids.next()
-        # what routers read comes last, as they look from the end
-        headers = [
-            (envelope.CE_SPECVERSION, envelope.SPECVERSION),
-            (envelope.CE_TYPE, stream),
-            (envelope.CE_TIME, now.isoformat()[:-6] + "Z"),
-            *((_extension_header(name), value) for name, value in extensions.items()),
-            (envelope.CE_ID, guid),
-            (envelope.CE_SOURCE, self._source),
-        ]
-        self._account.attempt()
-        if self._closed.is_set():
-            self._account.drop(DropReason.CLOSED)
-            return guid
-        topic = self._topics.get(stream, stream)
-        millis = round((now if time is None else _timestamp(now, datetime.now(UTC))).timestamp() * 1000)
+        if (
+            time is not None
+            or extensions
+            or on_delivery is not None
+            or self._validate is not None
+            or type(payload) is not bytes
+        ):
+            return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
+        engine = self._engine
+        millis = time_ns() // 1_000_000
+        stamp = engine.stamp
+        if stamp.millis != millis:
+            stamp = engine.stamp_at(millis)
         try:
-            self._producer.produce(
-                topic, value=payload, key=key, headers=headers, timestamp=millis, on_delivery=self._delivered
-            )
-        except BufferError:
-            self._account.drop(DropReason.QUEUE_FULL)
-        except KafkaException as error:
-            self._account.drop(_REASONS.get(error.args[0].code(), DropReason.REFUSED))
-        except BaseException:  # the caller's mistake (a payload that is no bytes) is told, and accounted for as well
-            self._account.drop(DropReason.REFUSED)
-            raise
+            lane = stamp.lanes[stream]
+            digits = next(stamp.counters)
+        except (KeyError, TypeError, StopIteration):  # the hour's first of the stream; no name; the 4,097th of a ms
+            return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
+        if key is None:
+            size, report = len(payload) + EVENT_BYTES, lane.delivered
+        elif type(key) is bytes:
+            size, report = len(payload) + len(key) + EVENT_BYTES, lane.delivered_keyed
+        else:
+            return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
+        tally, buffer = lane.tally, lane.buffer
+        if size > MAX_EVENT_BYTES or buffer.taken - buffer.freed + size > buffer.limit:
+            return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
+        guid = stamp.head + digits + stamp.tail
+        # what routers read comes last, as they look from the end
+        headers = [_SPECVERSION, lane.type, stamp.time, (CE_ID, guid), self._source]
+        attempted = tally.attempted = tally.attempted + 1
+        buffer.taken += size
+        try:
+            lane.produce(lane.topic, payload, key, -1, report, None, millis, headers)
+        except (BufferError, KafkaException, RuntimeError):
+            tally.attempted -= 1
+            buffer.taken -= size
+            return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
+        if not attempted % _SERVE_EVERY:
+            lane.client.serve()
         return guid
 
+    def submit(
+        self, stream: str, payload: bytes, key: bytes | None = None, time: datetime | None = None, **extensions: str
+    ) -> Future[Delivery]:
+        """Hand an event over like `send`; the future holds what became of it, also when it was dropped."""
+        future: Future[Delivery] = Future()
+        self.send(stream, payload, key, time, on_delivery=future.set_result, **extensions)
+        return future
+
+    async def asend(
+        self, stream: str, payload: bytes, key: bytes | None = None, time: datetime | None = None, **extensions: str
+    ) -> Delivery:
+        """Hand an event over and wait, in the running asyncio loop, for what becomes of it.
+
+        Where the stream's terms grant a time to wait for room, the loop is not blocked meanwhile.
+        """
+        await self._sender.room(stream, payload)
+        future, on_delivery = self._sender.mail(asyncio.get_running_loop()).future()
+        self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery, may_block=False)
+        return await future
+
     def counts(self) -> Counts:
-        """Return what became of the events so far."""
-        return self._account.counts()
+        """Return what became of the events so far, all streams and clusters together."""
+        return self._engine.account.counts()
+
+    def counts_by_place(self) -> dict[Place, Counts]:
+        """Return what became of the events so far, by stream and cluster."""
+        return self._engine.by_place()
+
+    @property
+    def buffer_bytes(self) -> int:
+        """What events on their way take in memory."""
+        return self._engine.buffer.used
+
+    def point_at(self, cluster: Cluster) -> None:
+        """Send to that cluster from now on. What is on its way to another one stays on its way there.
+
+        Raises:
+            ValueError: one of its properties is wrong; nothing has changed then.
+        """
+        self._engine.point_at(cluster)
 
     def flush(self, deadline_s: float) -> int:
         """Block until each event's outcome is known or `deadline_s` have passed; return how many are still open."""
-        end = clock.monotonic() + deadline_s
-        while (pending := self._account.counts().pending) and clock.monotonic() < end:
-            clock.sleep(_FLUSH_STEP_S)
-        return pending
+        return self._engine.flush(deadline_s)
+
+    async def aflush(self, deadline_s: float) -> int:
+        """Like `flush`, in a thread, so that the running asyncio loop goes on."""
+        return await asyncio.to_thread(self._engine.flush, deadline_s)
 
     def close(self, deadline_s: float = 30.0) -> Counts:
         """Flush, give up what is still open (counted as CLOSED), and return the final counts. Harmless to repeat."""
-        if not self._closed.is_set():
-            self.flush(deadline_s)
-            self._closed.set()
-            self._producer.purge()
-            self._poller.join()
-        return self._account.counts()
+        self._engine.close(deadline_s)
+        return self.counts()
 
     def __enter__(self) -> KeystoneProducer:
         return self
@@ -180,32 +201,10 @@ class KeystoneProducer:
     ) -> None:
         self.close()
 
-    def _poll(self) -> None:
-        """Serve delivery reports until closed, then those that the purge made."""
-        while not self._closed.is_set():
-            self._producer.poll(_POLL_S)
-        self._producer.flush(_POLL_S * 10)
+    async def __aenter__(self) -> KeystoneProducer:
+        return self
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            self._account.acknowledge()
-        else:
-            self._account.drop(_REASONS.get(error.code(), DropReason.REFUSED))
-
-
-def _utc(time: datetime) -> datetime:
-    if time.tzinfo is None:
-        message = "time has no zone: pass datetime.now(UTC) or another aware value"
-        raise ValueError(message)
-    return time.astimezone(UTC)
-
-
-def _timestamp(happened: datetime, now: datetime) -> datetime:
-    return happened if -OLDEST <= happened - now <= NEWEST else now
-
-
-def _extension_header(name: str) -> str:
-    if not _EXTENSION.fullmatch(name):
-        message = f"{name!r} is no name of a CloudEvents extension: 1 to 20 of a-z and 0-9"
-        raise ValueError(message)
-    return envelope.CE_PREFIX + name
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)

@@ -32,6 +32,7 @@ def stream_schema() -> Schema:
     schema["properties"]["schema"] = {"$ref": "#/$defs/fields"}
     schema["properties"]["on_type_error"] = {**_ON_TYPE_ERROR, "default": "dead_letter"}
     schema["properties"]["since"].pop("format")  # a date alone and a time without zone are taken as well
+    schema["$defs"]["ProducerSpec"]["properties"]["acks"] = {"enum": ["all", "1", 1], "default": "all"}
     items = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/selectItem"}}
     schema["$defs"]["RouteSpec"]["properties"]["select"] = items
     schema["$defs"]["SinkSpec"] |= {"minProperties": 1, "maxProperties": 1}

@@ -9,8 +9,10 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from keystone_platform.spec.base import Spec
+from keystone_platform.spec.producer import DEFAULT_PRODUCER, ProducerSpec
 from keystone_platform.spec.schema import struct_of
 from keystone_platform.spec.types import OnTypeError, Struct
 
@@ -40,12 +42,6 @@ FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.
 
 FIRST_HOUR = datetime(2026, 1, 1, tzinfo=UTC)
 """Default of `since`: the first hour that Dagster shows as a partition."""
-
-
-class Spec(BaseModel):
-    """Base of everything declared: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 ColumnName = Annotated[str, StringConstraints(pattern=r"^_?[A-Za-z][A-Za-z0-9_]{0,127}$")]
@@ -299,6 +295,8 @@ class StreamSpec(Spec):
     """What the payload (a JSON object) holds; without it routes carry the payload's bytes untouched."""
     on_type_error: Annotated[OnTypeError, BeforeValidator(_on_type_error)] = OnTypeError.DEAD_LETTER
     """What becomes of a value that does not fit its declared type, where the field itself does not say."""
+    producer: ProducerSpec = DEFAULT_PRODUCER
+    """How services send its events."""
     routes: tuple[RouteSpec, ...] = Field(min_length=1)
 
     @property

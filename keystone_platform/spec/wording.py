@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from keystone_platform.spec.base import Spec
 from keystone_platform.spec.models import (
     AutoscaleSpec,
     DeadLetterLimit,
@@ -17,16 +18,17 @@ from keystone_platform.spec.models import (
     SearchSink,
     SelectItem,
     SinkSpec,
-    Spec,
     StreamSpec,
     WarehouseSink,
 )
+from keystone_platform.spec.producer import ProducerSpec
 
 Keys = tuple[str, ...]
 """Place in a stream file without list positions: `("routes", "sink")`."""
 
 MODELS: dict[Keys, type[Spec]] = {
     (): StreamSpec,
+    ("producer",): ProducerSpec,
     ("routes",): RouteSpec,
     ("routes", "sink"): SinkSpec,
     ("routes", "sink", "warehouse"): WarehouseSink,
@@ -55,6 +57,9 @@ FORMS: dict[Keys, str] = {
     ("fresh_within_s",): "a whole number of seconds from 60 to 2592000",
     ("schema",): "a mapping of field names to types",
     ("on_type_error",): "`dead_letter` or `null`",
+    ("producer",): "`acks` and, if wanted, `max_block_s`",
+    ("producer", "acks"): "`all` (every in-sync replica) or `1` (the partition's leader alone)",
+    ("producer", "max_block_s"): "a number of seconds from 0 to 60, with `acks: all`",
     ("routes",): "a list with at least one route, each with a `sink`",
     ("routes", "name"): _SNAKE,
     ("routes", "filter"): "text, such as \"duration_ms > 1000 and country in ('US', 'BR')\"; put it in double quotes",

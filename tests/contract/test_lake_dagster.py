@@ -76,7 +76,14 @@ def test_it_loads_with_no_settings_and_no_server_and_a_broken_file_hides_nothing
 
 def test_sensors_run_by_default_and_are_few_for_the_whole_fleet(location: dg.Definitions) -> None:
     sensors = list(location.sensors or [])
-    known = ["compaction_sensor", "dead_letter_sensor", "landing_sensor", "proof_sensor", "views_sensor"]
+    known = [
+        "compaction_sensor",
+        "dead_letter_sensor",
+        "landing_sensor",
+        "produced_sensor",
+        "proof_sensor",
+        "views_sensor",
+    ]
     assert sorted(sensor.name for sensor in sensors) == known
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
 

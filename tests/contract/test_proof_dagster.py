@@ -112,6 +112,8 @@ def test_a_loss_is_an_error_with_its_numbers_until_the_row_is_there(world: World
     counts = (keys.ROWS, keys.GAPS, keys.EVENTS_READ, keys.EVENTS_LANDED, keys.EVENTS_MISSING)
     assert [complete.metadata[key].value for key in counts] == [9, 1, 10, 9, 1]
     assert found[keys.SCHEMA].passed
+    assert found[keys.ACCOUNTED].passed
+    assert "no KeystoneProducer" in str(found[keys.ACCOUNTED].description)
     assert checks(route, ELEVEN)[keys.COMPLETE].passed
     asked, cursor = ask(route, cursor)
     assert asked == []

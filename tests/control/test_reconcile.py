@@ -45,7 +45,7 @@ def deployed(verdict: Verdict) -> Deployment:
 def test_deploys_what_was_never_deployed_with_topics_and_table(world: World) -> None:
     first = deployed(converge(world))
     assert (first.epoch, first.cause, first.outcome, first.restore_from) == (1, Cause.DEPLOY, Outcome.SUBMITTED, None)
-    assert world.kafka.topics == {"playback": 4, "playback.dlq": 1}
+    assert world.kafka.topics == {"playback": 4, "playback.dlq": 1, "keystone.producers": 1}
     assert world.lake.made == {"events.playback"}
     assert world.flink.known[first.job_id].is_running
 

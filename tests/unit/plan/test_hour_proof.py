@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from keystone_platform.plan.hour_proof import (
+    Accounted,
     Comparison,
     HourProof,
     Identities,
@@ -13,6 +14,7 @@ from keystone_platform.plan.hour_proof import (
     Verdict,
     proven_until,
 )
+from keystone_platform.plan.produced import Produced
 
 TEN = datetime(2026, 11, 1, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -92,3 +94,14 @@ def test_what_kafka_has_deleted_is_told_with_the_standing() -> None:
     gone = Span(topic="playback", partition=0, begin=9, end=9, expired=True)
     found = proof(spans=(gone,), identities=Identities(rows=1_000, expired_rows=900))
     assert found.told == "2026-11-01T10 expired (Kafka no longer has 900 of its 1,000 rows)"
+
+
+def test_what_producers_counted_stands_beside_the_proof_and_changes_it_not() -> None:
+    counted = Produced(attempted=10, acknowledged=8, dropped={"queue_full": 1}, producers=2)
+    assert (counted.dropped_total, counted.pending, counted.loss) == (1, 1, 0.1)
+    for in_kafka, unacknowledged, lacking in ((8, 0, 0), (11, 3, 0), (5, -3, 3), (None, None, 0)):
+        found = proof(accounted=Accounted(produced=counted, in_kafka=in_kafka))
+        assert found.accounted is not None
+        assert (found.accounted.unacknowledged, found.accounted.lacking) == (unacknowledged, lacking)
+        assert found.standing is Standing.HOLDS
+        assert HourProof.model_validate_json(found.model_dump_json()) == found

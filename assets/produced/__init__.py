@@ -1,0 +1,1 @@
+"""What services sent, by stream and day: counted by their producers, reported by one sensor."""

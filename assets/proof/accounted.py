@@ -1,0 +1,59 @@
+"""The first leg of an hour's sum: what producers counted against what Kafka has.
+
+Producers count by the timestamps of their records, an hour's segment is a range of offsets, so the two may differ with
+nothing lost: docs/proof.md says by what.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from keystone_platform.audit.producers import take_counts
+from keystone_platform.audit.records import read_records
+from keystone_platform.gateways.clock import Clock
+from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway, Offsets
+from keystone_platform.gateways.produced import SqlProduced
+from keystone_platform.plan.hour_proof import HOUR, Accounted, HourProof
+from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.settings import Settings
+
+BEHIND = 20_000
+"""Offsets of a partition behind the segment among which records of the hour are looked for."""
+
+
+def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clock) -> Accounted | None:
+    """Return what producers counted of the proof's hour beside what Kafka has; None if no producer did.
+
+    Takes the producers' newest audit events first. Reads records only where Kafka seems to lack some.
+
+    Raises:
+        Transient, Terminal: Kafka or the ledger does not answer, or refuses.
+    """
+    kafka, store = ConfluentKafka(settings.kafka), SqlProduced(settings.ledger_url, create=False)
+    take_counts(kafka, settings.kafka, store, clock)
+    produced = store.hour(plan.stream, proof.hour, clock.now())
+    if produced is None:
+        return None
+    topic = plan.source.topic
+    spans = [span for span in proof.spans if span.topic == topic]
+    if any(span.expired for span in spans):
+        return Accounted(produced=produced)
+    empty = proof.compared.empty if proof.whole else 0
+    in_segment = max(0, sum(span.offsets for span in spans) - empty)
+    behind = 0
+    if in_segment < produced.acknowledged:
+        behind = _behind(kafka, settings, topic, proof.hour)
+    return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind)
+
+
+def _behind(kafka: KafkaGateway, settings: Settings, topic: str, hour: datetime) -> int:
+    """Count the hour's records among the first ones behind its segment: others' came before them."""
+    (begin,) = kafka.offsets_at(topic, hour + HOUR)
+    ends = kafka.offsets(topic).end
+    span = Offsets(begin=begin, end={part: min(ends[part], at + BEHIND) for part, at in begin.items()})
+    first, last = hour.timestamp() * 1000, (hour + HOUR).timestamp() * 1000
+    return sum(
+        first <= (record.timestamp_ms or 0) < last
+        for records in read_records(settings.kafka, topic, span)
+        for record in records
+    )

@@ -1,0 +1,163 @@
+"""`make bench-producer`: what `send` costs beside bare confluent-kafka, how long it takes, what it holds; JSON=1.
+
+Starts a broker of its own. The producer's process has one core to itself alone; what is compared alternates. The last
+cases begin with the broker up, stop it for good, and go on for a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from keystone_platform.gateways.kafka import ConfluentKafka
+from keystone_platform.stack.embedded import EmbeddedStack
+
+ROOT = Path(__file__).parents[1]
+TOPIC = "bench.producer"
+PAIRS = 5
+EVENTS = 300_000
+RATE = 20_000
+DEAD_S = 60
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value beside what it is compared with.
+
+    Attributes:
+        ratio: value by reference.
+        goal: what the ratio has to reach, or not to exceed.
+    """
+
+    case: str
+    value: float
+    unit: str
+    reference: float
+    ratio: float
+    goal: str
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the goal is reached."""
+        sign, number = self.goal.split()
+        return self.ratio >= float(number) if sign == ">=" else self.ratio <= float(number)
+
+
+def main() -> None:
+    """Measure and print; exit status 1 if a figure misses its goal."""
+    options = _options()
+    figures: list[Figure] = []
+    for figure in _figures(options.case):
+        figures.append(figure)
+        if options.json:
+            told = {key: value for key, value in asdict(figure).items() if key != "goal"}
+            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.flush()
+    if not options.json:
+        _show(figures)
+    sys.exit(not all(figure.is_reached for figure in figures))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--case", default="", help="only cases whose name contains this")
+    return parser.parse_args()
+
+
+def _figures(wanted: str) -> Iterator[Figure]:
+    home = Path(tempfile.mkdtemp(prefix="keystone-bench-"))
+    stack = EmbeddedStack(home, streams=home / "streams", usual_ports=False)
+    try:
+        kafka = stack.up(without=("s3", "flink", "dagster")).settings.kafka
+        ConfluentKafka(kafka).ensure_topic(TOPIC, 4)
+        for name, size, key in (("750 B", 750, 0), ("4 KB", 4096, 0), ("750 B with a key", 750, 1)):
+            case = f"send, {name}"
+            if wanted in case:
+                yield _beside_bare(case, kafka, size, key)
+        if wanted in "p99.9 of send, Kafka up":
+            latencies = _run(kafka, "up", EVENTS)
+            yield _bound("p99.9 of send, Kafka up", latencies["p999_ms"], "ms", 1.0, 1.0)
+        if wanted in "p99.9 of send, Kafka dead" or wanted in "memory, Kafka dead":
+            yield from _dead(kafka, stack)
+    finally:
+        stack.down()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _beside_bare(case: str, kafka: dict[str, str], size: int, key: int) -> Figure:
+    sent: list[float] = []
+    bare: list[float] = []
+    for _ in range(PAIRS):
+        bare.append(_run(kafka, "bare", EVENTS, size, key)["per_s"])
+        sent.append(_run(kafka, "send", EVENTS, size, key)["per_s"])
+    value, reference = statistics.median(sent), statistics.median(bare)
+    return Figure(case, value, "events/s", reference, value / reference, ">= 0.7")
+
+
+def _dead(kafka: dict[str, str], stack: EmbeddedStack) -> Iterator[Figure]:
+    """Stop the broker under a producer that is connected, and go on at RATE for DEAD_S."""
+    command = _command(kafka, "dead", RATE * DEAD_S)
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()  # connected, and warm
+        stack.down()
+        process.stdin.write("go\n")
+        process.stdin.close()
+        found = json.loads(process.stdout.readline())
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    sys.stderr.write(f"dead for {found['seconds']:.0f} s at {found['per_s']:,.0f}/s: {found['counts']}\n")
+    yield _bound("p99.9 of send, Kafka dead", found["p999_ms"], "ms", 1.0, 1.0)
+    yield _bound("memory, Kafka dead", found["grown_mb"], "MB", found["bound_mb"], 1.1)
+
+
+def _bound(case: str, value: float, unit: Literal["ms", "MB"], reference: float, most: float) -> Figure:
+    return Figure(case, value, unit, reference, value / reference, f"<= {most}")
+
+
+def _run(kafka: dict[str, str], what: str, events: int, size: int = 750, key: int = 0) -> dict[str, Any]:
+    ended = subprocess.run(_command(kafka, what, events, size, key), cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def _command(kafka: dict[str, str], what: str, events: int, size: int = 750, key: int = 0) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "bench.producer_cases",
+        what,
+        kafka["bootstrap.servers"],
+        TOPIC,
+        *map(str, (events, size, key)),
+    ]
+
+
+def _show(figures: list[Figure]) -> None:
+    table = Table("case", show_edge=False, pad_edge=False)
+    for column in ("value", "unit", "reference", "ratio", "to reach"):
+        table.add_column(column, justify="right")
+    for figure in figures:
+        goal = f"{figure.goal} {'reached' if figure.is_reached else 'MISSED'}"
+        value, reference = f"{figure.value:,.3g}", f"{figure.reference:,.3g}"
+        if figure.unit == "events/s":
+            value, reference = f"{figure.value:,.0f}", f"{figure.reference:,.0f}"
+        table.add_row(figure.case, value, figure.unit, reference, f"{figure.ratio:.2f}", goal)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

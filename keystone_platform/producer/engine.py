@@ -1,0 +1,221 @@
+"""What a producer holds while it is open: buffer, clients, tallies, lanes; and how it begins, forks and ends."""
+
+from __future__ import annotations
+
+import threading
+import time as clock
+
+from keystone_platform.producer.accounting import UNKNOWN, Account, Counts, DropReason, Place, Tally
+from keystone_platform.producer.attributes import NEWEST, OLDEST, Refused
+from keystone_platform.producer.audit import Auditor
+from keystone_platform.producer.client import Buffer, Client, Cluster
+from keystone_platform.producer.clients import Clients
+from keystone_platform.producer.lanes import Lane, Lanes
+from keystone_platform.producer.lifetime import end_with_multiprocessing, register, unregister
+from keystone_platform.producer.problems import LOGGER, Hook, Reporter
+from keystone_platform.producer.settings import ProducerSettings, Source, Streams
+from keystone_platform.producer.stamps import HOUR_MS, Stamp, StampSource
+
+MAX_STREAMS = 10_000
+"""Streams that a producer tells apart in an hour; more of them are no streams, but names made from data."""
+
+_KEPT_HOURS = int((OLDEST + NEWEST).total_seconds()) // 3600 + 2
+"""Hours that an event of now may be counted in, at most."""
+
+_FLUSH_STEP_S = 0.05
+_JUMP_MS = 1_000
+"""A clock that goes back by more is told; less is what time servers do."""
+
+
+class Engine:
+    """Thread-safe. Its lock is never held while Kafka is waited for."""
+
+    def __init__(
+        self, cluster: Cluster, source: Source, streams: Streams, settings: ProducerSettings, hook: Hook | None
+    ) -> None:
+        self.source = source
+        self.settings = settings
+        self._cluster = cluster
+        self._streams = streams
+        self._hook = hook
+        self._is_closed = False
+        self._begin()
+        self._connect()
+        register(self)
+
+    def _begin(self) -> None:
+        """Begin with nothing: at first, and again in a child process."""
+        self._lock = threading.RLock()
+        self._is_connected = False
+        self._books: dict[int, Lanes] = {}
+        self._stamps = StampSource()
+        self._newest_millis = 0
+        self.stamp = Stamp(-1, 0, 0)
+        self.account = Account()
+        self.buffer = Buffer(self.settings.max_buffer_bytes)
+        self.reporter = Reporter(self._hook)
+        self.clients = Clients(self.buffer, self.reporter, self.settings.queue_bounds)
+        self._auditor: Auditor | None = None
+
+    def _connect(self) -> None:
+        """Make the clients that the declared streams need, and begin to audit."""
+        terms = self._streams.terms
+        tiers = {each.acks for each in terms.streams.values()} if terms else set()
+        for acks in tiers or {"all"}:
+            self.clients.client(self._cluster, acks)
+        if terms and terms.audit_topic:
+            self._auditor = Auditor(self, terms.audit_topic)
+        self._is_connected = True
+        end_with_multiprocessing()
+
+    def stamp_at(self, millis: int) -> Stamp:
+        """Return the stamp of that millisecond with its hour's lanes, and let the next events find it."""
+        if self._is_closed or not self._is_connected:
+            return Stamp(millis, millis, 0)  # without lanes: the event goes the long way
+        if millis < self._newest_millis - _JUMP_MS:
+            back = (self._newest_millis - millis) / 1000
+            self.reporter.tell("clock_behind", f"the clock went back by {back:.1f} s; events get its time as it is")
+        self._newest_millis = millis
+        stamp = self._stamps.at(millis)
+        stamp.lanes = self._lanes(stamp.hour)
+        self.stamp = stamp
+        return stamp
+
+    def guid(self, millis: int) -> str:
+        """Return the next guid."""
+        return self._stamps.guid(millis)
+
+    def lane(self, stream: str, hour: int) -> Lane:
+        """Return the stream's lane in that hour; makes it, and after a fork the clients too, when it is the first.
+
+        Raises:
+            Refused: the producer is closed, or nobody declared the stream.
+        """
+        if self._is_closed:
+            raise Refused(DropReason.CLOSED, "the producer is closed")
+        terms = self._streams.of(stream, self.settings.max_block_s)
+        if terms is None:
+            raise Refused(
+                DropReason.UNKNOWN_STREAM,
+                f"no stream {stream[:80]!r} is declared" if isinstance(stream, str) else "no text",
+            )
+        with self._lock:
+            if not self._is_connected:
+                self._connect()
+            lanes = self._lanes(hour)
+            lane = lanes.get(stream)
+            if lane and not lane.client.is_broken:
+                return lane
+            if len(lanes) >= MAX_STREAMS:
+                raise Refused(DropReason.UNKNOWN_STREAM, f"more than {MAX_STREAMS} streams")
+            tally = self.account.tally(stream, self._cluster.name, hour)
+            client = self.clients.client(self._cluster, terms.acks)
+            lanes[stream] = Lane(stream, terms, tally, client, self.buffer, self.reporter)
+            if len(self._books) > _KEPT_HOURS:
+                self._forget_old_hours(clock.time_ns() // 1_000_000)
+            return lanes[stream]
+
+    def stray(self, stream: str, hour: int, reason: DropReason) -> Tally:
+        """Return where an event is counted that gets no lane."""
+        name = stream if reason is not DropReason.UNKNOWN_STREAM and isinstance(stream, str) else UNKNOWN
+        with self._lock:
+            return self.account.tally(name, self._cluster.name, hour)
+
+    def audit_client(self) -> Client:
+        """Return the client that audit events go with."""
+        with self._lock:
+            return self.clients.client(self._cluster, "all")
+
+    def point_at(self, cluster: Cluster) -> None:
+        """Give later events lanes to that cluster."""
+        with self._lock:
+            tiers = {client.acks for client in self.clients.all()} or {"all"}
+            for acks in tiers:
+                self.clients.client(cluster, acks)
+            self._cluster = cluster
+            self._books = {}
+            self.stamp = Stamp(-1, 0, 0)
+
+    def by_place(self) -> dict[Place, Counts]:
+        """Return the counts by stream and cluster, with what the newest statistics say of further attempts."""
+        transmitted = self.clients.transmitted()
+        for place, counts in self.account.by_place().items():
+            terms = self._streams.of(place.stream, None)
+            sent = transmitted.get((place.cluster, terms.topic), 0) if terms else 0
+            handed = counts.attempted - sum(counts.dropped.get(reason, 0) for reason in _NEVER_SENT)
+            self.account.retried(place, max(0, sent - handed))
+        return self.account.by_place()
+
+    def flush(self, deadline_s: float) -> int:
+        """Wait until no event is on its way, at most that long; return how many still are."""
+        end = clock.monotonic() + deadline_s
+        while (pending := self.account.counts().pending) and (left := end - clock.monotonic()) > 0:
+            if not all(client.flush(min(left, _FLUSH_STEP_S)) for client in self.clients.all()):
+                break  # within a report: nothing moves before it returns
+        return pending
+
+    def close(self, deadline_s: float) -> None:
+        """Flush, give up the rest, write the last audit event, end the clients. Harmless to repeat.
+
+        Raises:
+            RuntimeError: within `on_delivery`, which these would wait for.
+        """
+        if any(client.is_serving for client in self.clients.all()):
+            message = "close is called within on_delivery"
+            raise RuntimeError(message)
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            self.stamp = Stamp(-1, 0, 0)
+        end = clock.monotonic() + deadline_s
+        if self.flush(deadline_s):
+            for client in self.clients.all():
+                client.give_up()
+        if self._auditor:
+            self._auditor.close(max(0.0, end - clock.monotonic()))
+        for client in self.clients.all():
+            client.close()
+        unregister(self)
+
+    def at_exit(self) -> None:
+        """Close within the bound of an interpreter that ends, and tell what is lost."""
+        before = self.account.counts()
+        self.close(self.settings.exit_flush_s)
+        after = self.account.counts()
+        lost = after.dropped_total - before.dropped_total
+        if lost:
+            self.reporter.tell("lost_at_exit", f"{lost} events had not reached Kafka when the process ended")
+        LOGGER.info("ended: %d attempted, %d acknowledged, %d dropped", *_sums(after))
+
+    def after_fork_in_child(self) -> None:
+        """Leave all that is the parent's alone; clients are made when the child first sends."""
+        if self._auditor:
+            self._auditor.abandon()
+        self.clients.forget()
+        self._begin()
+
+    def _forget_old_hours(self, now_millis: int) -> None:
+        """Keep only the sums of hours that no event can be counted in any more."""
+        first = now_millis // HOUR_MS - _KEPT_HOURS
+        for hour in [hour for hour in self._books if hour < first]:
+            del self._books[hour]
+        for tally in self.account.tallies():
+            if tally.hour < first and not tally.counts().pending and not (self._auditor and tally.is_news):
+                self.account.settle(tally)
+
+    def _lanes(self, hour: int) -> Lanes:
+        return self._books.setdefault(hour, {})
+
+
+_NEVER_SENT = frozenset(DropReason) - {
+    DropReason.TIMED_OUT,
+    DropReason.REFUSED,
+    DropReason.CLOSED,
+    DropReason.TOO_LARGE,
+}
+"""Reasons of events that no broker was sent."""
+
+
+def _sums(counts: Counts) -> tuple[int, int, int]:
+    return counts.attempted, counts.acknowledged, counts.dropped_total

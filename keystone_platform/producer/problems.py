@@ -1,0 +1,69 @@
+"""Tells a service what goes wrong with its events, without a word for each of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LOGGER = logging.getLogger("keystone.producer")
+"""Where problems and librdkafka's messages go; a service that sets no handler hears nothing."""
+LOGGER.addHandler(logging.NullHandler())
+
+QUIET_S = 60.0
+"""A problem of one kind and stream is told once in so many seconds."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that went wrong since it was last told.
+
+    Attributes:
+        kind: a DropReason's value, or one of `unreachable`, `dns`, `tls`, `sasl`, `kafka`, `clock_behind`,
+            `clock_ahead`, `hook_failed`, `audit`, `lost_at_exit`.
+        stream: which stream's events; empty where it is no stream's.
+        cluster: which cluster; empty where it is no cluster's.
+        events: how many times since it was last told, this one included.
+        text: the newest one for people; it names no payload.
+    """
+
+    kind: str
+    stream: str
+    cluster: str
+    events: int
+    text: str
+
+
+Hook = Callable[[Problem], None]
+
+
+class Reporter:
+    """Tells problems to the log and to a hook, each kind of each stream and cluster once a minute.
+
+    A hook that raises is logged and changes nothing. Not exact under threads: two of them may tell the same minute's.
+    """
+
+    def __init__(self, hook: Hook | None) -> None:
+        self._hook = hook
+        self._told_at: dict[tuple[str, str, str], float] = {}
+        self._since: dict[tuple[str, str, str], int] = {}
+
+    def tell(self, kind: str, text: str, stream: str = "", cluster: str = "") -> None:
+        """Take note of a problem, and tell it unless its like was told within the minute."""
+        key = (kind, stream, cluster)
+        events = self._since.get(key, 0) + 1
+        now = time.monotonic()
+        if now - self._told_at.get(key, -QUIET_S) < QUIET_S:
+            self._since[key] = events
+            return
+        self._told_at[key] = now
+        self._since[key] = 0
+        problem = Problem(kind, stream, cluster, events, text)
+        where = " ".join(part for part in (stream, f"on {cluster}" if cluster else "") if part)
+        LOGGER.warning("%s%s: %s (%d since last told)", kind, f" {where}" if where else "", text, events)
+        if self._hook:
+            try:
+                self._hook(problem)
+            except Exception:
+                LOGGER.exception("the hook for problems failed")

@@ -1,0 +1,199 @@
+"""The long way of an event: whatever is not the ordinary case is checked, waited for, refused and told here."""
+
+from __future__ import annotations
+
+import asyncio
+import time as clock
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from time import time_ns
+
+from confluent_kafka import KafkaException
+
+from keystone_platform import envelope
+from keystone_platform.producer.accounting import DropReason, Tally
+from keystone_platform.producer.attributes import Refused, check_bytes, event_time, extension_headers
+from keystone_platform.producer.client import EVENT_BYTES, FOLLOWED_BYTES, MAX_EVENT_BYTES, REASONS
+from keystone_platform.producer.delivery import Delivery, EventDropped, LoopMail, OnDelivery
+from keystone_platform.producer.engine import Engine
+from keystone_platform.producer.lanes import Followed, Header, Lane
+from keystone_platform.producer.stamps import HOUR_MS, time_text
+
+_WAIT_STEP_S = 0.005
+
+Validate = Callable[[str, bytes], str | None]
+"""Is given stream and payload; returns what is wrong with it, else None."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An event as a caller handed it over; anything may be wrong with it."""
+
+    stream: str
+    payload: bytes
+    key: bytes | None
+    time: datetime | None
+    extensions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Event:
+    """An event that may go.
+
+    Attributes:
+        more: bytes that it takes beside payload, key and EVENT_BYTES.
+    """
+
+    payload: bytes
+    key: bytes | None
+    millis: int
+    headers: list[Header]
+    more: int
+
+    @property
+    def size(self) -> int:
+        """What it takes in the buffer."""
+        return len(self.payload) + len(self.key or b"") + EVENT_BYTES + self.more
+
+
+class Sender:
+    """Sends events the long way. Thread-safe."""
+
+    def __init__(self, engine: Engine, source: Header, validate: Validate | None, *, strict: bool) -> None:
+        self._engine = engine
+        self._source = source
+        self._validate = validate
+        self._strict = strict
+        self._mail: LoopMail | None = None
+
+    def send(self, draft: Draft, on_delivery: OnDelivery | None, *, may_block: bool = True) -> str:
+        """Hand the event over, count it, and return its guid; see KeystoneProducer.send.
+
+        Raises:
+            EventDropped: strict, and the event can't be taken.
+        """
+        engine, now = self._engine, time_ns() // 1_000_000
+        guid, hour = engine.guid(now), now // HOUR_MS
+        try:
+            timing = event_time(draft.time, now) if draft.time is not None else (now, _now_header(now))
+            hour = timing[0] // HOUR_MS
+            event = self._event(draft, guid, timing)
+            lane = engine.lane(draft.stream, hour)
+        except Refused as error:
+            tally = engine.stray(draft.stream, hour, error.reason)
+            tally.attempted += 1
+            self._give_up(tally, draft, guid, error, on_delivery)
+            return guid
+        lane.tally.attempted += 1
+        try:
+            self._hand_over(lane, event, guid, on_delivery, lane.max_block_s if may_block else 0.0)
+        except Refused as error:
+            self._give_up(lane.tally, draft, guid, error, on_delivery)
+        return guid
+
+    async def room(self, stream: str, payload: bytes) -> None:
+        """Wait until the buffer has room for the payload, at most as long as the stream's terms grant."""
+        engine = self._engine
+        try:
+            lane = engine.lane(stream, time_ns() // 1_000_000 // HOUR_MS)
+            size = len(payload) + EVENT_BYTES
+        except (Refused, TypeError):  # `send` tells
+            return
+        end = clock.monotonic() + lane.max_block_s
+        while engine.buffer.used + size > engine.buffer.limit and clock.monotonic() < end:
+            lane.client.serve()
+            await asyncio.sleep(_WAIT_STEP_S)
+
+    def mail(self, loop: asyncio.AbstractEventLoop) -> LoopMail:
+        """Return what brings outcomes into the loop."""
+        if self._mail is None or self._mail.loop is not loop:
+            self._mail = LoopMail(loop)
+        return self._mail
+
+    def _event(self, draft: Draft, guid: str, timing: tuple[int, Header]) -> _Event:
+        check_bytes(draft.payload, draft.key)
+        if len(draft.payload) > MAX_EVENT_BYTES:
+            text = f"payload of {len(draft.payload)} bytes, {MAX_EVENT_BYTES} at most"
+            raise Refused(DropReason.TOO_LARGE, text)
+        extensions, more = extension_headers(draft.extensions) if draft.extensions else ([], 0)
+        if self._validate and (wrong := self._objection(self._validate, draft)):
+            raise Refused(DropReason.INVALID, wrong)
+        headers: list[Header] = [
+            (envelope.CE_SPECVERSION, envelope.SPECVERSION),
+            (envelope.CE_TYPE, draft.stream),
+            timing[1],
+            *extensions,
+            (envelope.CE_ID, guid),
+            self._source,
+        ]
+        return _Event(draft.payload, draft.key, timing[0], headers, more)
+
+    def _objection(self, validate: Validate, draft: Draft) -> str | None:
+        try:
+            return validate(draft.stream, draft.payload)
+        except Exception as error:  # not the event's fault: it goes as it is
+            self._engine.reporter.tell("hook_failed", f"validate raised {type(error).__name__}: {error}", draft.stream)
+            return None
+
+    def _hand_over(
+        self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None, max_block_s: float
+    ) -> None:
+        """Give the event to librdkafka as soon as there is room; Refused if it does not take it."""
+        buffer, size = self._engine.buffer, event.size
+        if size > buffer.limit:
+            raise Refused(DropReason.TOO_LARGE, f"{size} bytes in a buffer of {buffer.limit}")
+        end = clock.monotonic() + max_block_s
+        last_look = False
+        while True:
+            if buffer.used + size <= buffer.limit and self._produce(lane, event, guid, on_delivery):
+                return
+            if last_look:
+                raise Refused(DropReason.QUEUE_FULL, "the buffer is full: Kafka is slower than this service, or away")
+            left = end - clock.monotonic()
+            is_waiting = lane.client.wait(max(0.0, min(left, _WAIT_STEP_S)))
+            last_look = left <= 0 or not is_waiting  # reports that wait to be served may make room at once
+
+    def _produce(self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None) -> bool:
+        """Give the event to librdkafka; False if its queue is full."""
+        buffer, size = self._engine.buffer, event.size
+        report = lane.delivered if event.key is None else lane.delivered_keyed
+        if on_delivery is not None or event.more:
+            size += FOLLOWED_BYTES
+            more = size - len(event.payload) - EVENT_BYTES
+            report = Followed(lane, guid, more, on_delivery, self._engine.reporter).delivered
+        buffer.taken += size
+        try:
+            lane.produce(lane.topic, event.payload, event.key, -1, report, None, event.millis, event.headers)
+        except BufferError:
+            buffer.freed += size
+            return False
+        except (KafkaException, RuntimeError, TypeError, ValueError) as error:
+            buffer.freed += size
+            raise _refused(error) from error
+        return True
+
+    def _give_up(self, tally: Tally, draft: Draft, guid: str, error: Refused, on_delivery: OnDelivery | None) -> None:
+        tally.drop(error.reason)
+        self._engine.reporter.tell(error.reason.value, error.text, tally.stream, tally.cluster)
+        if on_delivery:
+            try:
+                on_delivery(Delivery(guid, draft.stream, tally.cluster, error.reason, error.text))
+            except Exception as failed:
+                text = f"on_delivery raised {type(failed).__name__}: {failed}"
+                self._engine.reporter.tell("hook_failed", text, tally.stream)
+        if self._strict:
+            raise EventDropped(draft.stream, error.reason, error.text) from error
+
+
+def _now_header(millis: int) -> Header:
+    return envelope.CE_TIME, time_text(millis)
+
+
+def _refused(error: Exception) -> Refused:
+    """Return why librdkafka, or what hands events to it, did not take one."""
+    if isinstance(error, KafkaException):
+        return Refused(REASONS.get(error.args[0].code(), DropReason.REFUSED), error.args[0].str())
+    if isinstance(error, RuntimeError):  # closed by another thread meanwhile
+        return Refused(DropReason.CLOSED, str(error))
+    return Refused(DropReason.BAD_ATTRIBUTE, str(error))  # text that is no UTF-8

@@ -1,0 +1,95 @@
+"""What a producer knows of the declared streams: a small document that `keystone producers` writes.
+
+Read with the standard library alone, since a service installs no YAML or pydantic for it. What is not known here is
+left aside, so that a later platform may say more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from keystone_platform.errors import InvalidSpec
+
+VERSION = 1
+"""Of the document's form; another one is refused."""
+
+Acks = Literal["all", "1"]
+
+
+@dataclass(frozen=True)
+class StreamTerms:
+    """How a stream's events are sent.
+
+    Attributes:
+        topic: the Kafka topic.
+        acks: `all`: acknowledged by every in-sync replica; `1`: by the partition's leader alone.
+        max_block_s: how long `send` may wait for room in the buffer before it drops the event; 0: not at all.
+    """
+
+    topic: str
+    acks: Acks = "all"
+    max_block_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The declared streams.
+
+    Attributes:
+        streams: by name; a stream that is not among them is unknown.
+        audit_topic: where producers write what they counted; None: nowhere.
+    """
+
+    streams: Mapping[str, StreamTerms] = field(default_factory=dict)
+    audit_topic: str | None = None
+
+    @classmethod
+    def load(cls, file: Path | str) -> Terms:
+        """Read the document.
+
+        Raises:
+            InvalidSpec: there is no such file, or it is of another form.
+        """
+        try:
+            return cls.of(json.loads(Path(file).read_text(encoding="utf-8")))
+        except OSError as error:
+            what = f"can't be read: {error.strerror}"
+        except InvalidSpec as error:
+            what = error.what
+        except ValueError as error:
+            what = f"no JSON: {error}"
+        raise InvalidSpec(what, file=str(file), mend="`keystone producers --output FILE` writes it.")
+
+    @classmethod
+    def of(cls, document: object) -> Terms:
+        """Read the document's value; InvalidSpec if it is of another form."""
+        if not isinstance(document, dict) or document.get("version") != VERSION:
+            message = f"no document of version {VERSION}"
+            raise _wrong(message)
+        streams, topic = document.get("streams"), document.get("audit_topic")
+        if not isinstance(streams, dict) or not isinstance(topic, str | None):
+            message = "`streams` is no mapping, or `audit_topic` no text"
+            raise _wrong(message)
+        return cls({name: _stream(name, value) for name, value in streams.items()}, topic)
+
+
+def _stream(name: str, value: Any) -> StreamTerms:  # noqa: ANN401 - JSON
+    if not isinstance(value, dict) or not isinstance(value.get("topic"), str):
+        message = f"stream {name!r} has no topic"
+        raise _wrong(message)
+    acks, wait = value.get("acks", "all"), value.get("max_block_s", 0)
+    if acks not in ("all", "1"):
+        message = f"stream {name!r}: acks {acks!r} is neither 'all' nor '1'"
+        raise _wrong(message)
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or wait < 0:
+        message = f"stream {name!r}: max_block_s {wait!r} is no number of seconds"
+        raise _wrong(message)
+    return StreamTerms(value["topic"], acks, float(wait))
+
+
+def _wrong(what: str) -> InvalidSpec:
+    return InvalidSpec(what)
