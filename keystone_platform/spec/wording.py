@@ -55,6 +55,8 @@ FORMS: dict[Keys, str] = {
     ("fresh_within_s",): "a whole number of seconds from 60 to 2592000",
     ("schema",): "a mapping of field names to types",
     ("on_type_error",): "`dead_letter` or `null`",
+    ("format",): "`json`, `avro` or `protobuf`; the latter two in the wire format of Confluent's schema registry",
+    ("compatibility",): "`backward`, `forward`, `full` or `none`: what a change of `schema` has to keep readable",
     ("routes",): "a list with at least one route, each with a `sink`",
     ("routes", "name"): _SNAKE,
     ("routes", "filter"): "text, such as \"duration_ms > 1000 and country in ('US', 'BR')\"; put it in double quotes",
