@@ -18,6 +18,7 @@ from keystone_platform.commands import (
     preview,
     query,
     s3_requests,
+    schema,
     stack,
     streams,
     upkeep,
@@ -38,6 +39,7 @@ app = typer.Typer(
 GROUPS = (
     stack,
     streams,
+    schema,
     checkpoints,
     preview,
     query,
