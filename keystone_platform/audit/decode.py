@@ -171,15 +171,15 @@ def _fraction(value: Any, kind: Scalar) -> float:  # noqa: ANN401
     return number
 
 
-def _date(value: Any, _kind: Scalar) -> int:  # noqa: ANN401
-    match = _DATE.fullmatch(value) if type(value) is str else None
+def _date(value: Any, kind: Scalar) -> int:  # noqa: ANN401
+    match = _DATE.fullmatch(_string(value, kind))
     if match is None:
         raise DeadEvent(Reason.WRONG_TYPE)
     return _epoch_day(*map(int, match.groups()))
 
 
-def _timestamp(value: Any, _kind: Scalar) -> int:  # noqa: ANN401
-    match = _TIMESTAMP.fullmatch(value) if type(value) is str else None
+def _timestamp(value: Any, kind: Scalar) -> int:  # noqa: ANN401
+    match = _TIMESTAMP.fullmatch(_string(value, kind))
     if match is None:
         raise DeadEvent(Reason.WRONG_TYPE)
     day, hour, minute, second, fraction, sign, *offset = match.groups()
