@@ -74,7 +74,7 @@ class _Evaluation:
         self._plan, self._schema, self._events, self._wanted = plan, schema, events, rows
         self._judge = Judge(plan, registry)
         self._columns = sink_columns(plan)
-        self._profile = Profile(schema)
+        self._profile = Profile(schema if plan.source.format is None else None)  # which fields others have is not known
         self._newest: list[tuple[Any, dict[str, Any]]] = []
         self._session = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._session.execute("SET timezone = 'UTC'")

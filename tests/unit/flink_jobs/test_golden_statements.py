@@ -20,6 +20,7 @@ from tests.unit.flink_jobs.plans import (
     search,
     submission,
     warehouse,
+    warehouse_avro,
     warehouse_raw,
 )
 
@@ -40,6 +41,7 @@ BACKFILL = Backfill(
 
 PROGRAMS = {
     "warehouse": router_program(submission(warehouse()), CONNECTION),
+    "warehouse_avro": router_program(submission(warehouse_avro()), CONNECTION),
     "warehouse_raw": router_program(submission(warehouse_raw()), CONNECTION),
     "warehouse_from_savepoint": router_program(submission(warehouse(None, parallelism=4), SAVEPOINT), CONNECTION),
     "kafka": router_program(submission(kafka()), CONNECTION),
@@ -48,6 +50,7 @@ PROGRAMS = {
     "search": router_program(submission(search()), CONNECTION),
     "backfill": router_program(submission(warehouse()).model_copy(update={"backfill": BACKFILL}), CONNECTION),
     "check_warehouse": check_program(warehouse()),
+    "check_warehouse_avro": check_program(warehouse_avro()),
 }
 
 
