@@ -34,11 +34,16 @@ $(JARS)/.fetched: $(POMS) $(JAVA_SOURCES)
 	@touch $@
 
 .PHONY: test-jars
-test-jars: $(JARS)/rest-catalog/.fetched
+test-jars: $(JARS)/rest-catalog/.fetched $(JARS)/schema-registry/.fetched
 
 # in a folder of setup's own, which begins anew when setup does
 $(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
 	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl rest-catalog package >&2
+	@touch $@
+
+$(JARS)/schema-registry/.fetched: $(JARS)/.fetched
+	@echo "test-jars: the schema registry into $(JARS) (110 MB to download)" >&2
+	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl schema-registry package >&2
 	@touch $@
 
 $(SPARK)/.installed: requirements-spark.txt
@@ -71,7 +76,7 @@ test: setup test-jars ## All tests, on the real stack (about 16 minutes on 2 cor
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=line test-e2e test-servers test-fast # one waits while the others work
 
 .PHONY: test-e2e
-test-e2e: setup ## Tests of the whole platform, on a stack of their own
+test-e2e: setup test-jars ## Tests of the whole platform, on a stack of their own
 	@$(BIN)/python -m pytest -q -m "stack and not drill" tests/e2e
 
 .PHONY: test-servers

@@ -22,6 +22,7 @@ from keystone_platform.plan.router_plan import (
     WarehouseTarget,
 )
 from keystone_platform.plan.submission import Connection, Submission
+from keystone_platform.settings import RegistrySettings
 
 BYTES = "BYTES"
 
@@ -79,7 +80,7 @@ def router_program(submission: Submission, connection: Connection) -> Program:
     Which operators it becomes, and their ids, depends on the kind of target only: not on columns, filter, parallelism.
 
     Raises:
-        Terminal: the catalog is of a kind that routers can't write to; there is no search cluster.
+        Terminal: the catalog is of a kind that routers can't write to; there is no search cluster, no schema registry.
     """
     plan = submission.plan
     if submission.backfill:
@@ -136,7 +137,14 @@ def check_program(plan: RouterPlan) -> Program:
 
     The sink is a stand-in with the columns that the table will have, since the table is made after the check.
     """
-    nowhere = Connection(bootstrap_servers="none:9092", catalog={}, s3_endpoint="", s3_region="", s3_path_style=True)
+    nowhere = Connection(
+        bootstrap_servers="none:9092",
+        catalog={},
+        s3_endpoint="",
+        s3_region="",
+        s3_path_style=True,
+        registry=RegistrySettings(url="http://none"),
+    )
     if isinstance(plan.target, SearchTarget):
         reads = (tables.source_table(plan, nowhere), tables.dead_letter_table(plan, nowhere))
         view, insert = _search_statements(plan, plan.target)

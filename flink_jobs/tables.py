@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flink_jobs import sql
 from keystone_platform.envelope import MAX_EVENT_BYTES, MAX_HEADERS_BYTES
+from keystone_platform.errors import Terminal
 from keystone_platform.plan.backfill import Scope
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
 from keystone_platform.plan.submission import Connection
@@ -68,8 +69,7 @@ def source_table(
         "scan.carry": _carry(plan),
         "scan.max-event-bytes": str(MAX_EVENT_BYTES),
         "scan.max-headers-bytes": str(MAX_HEADERS_BYTES),
-        "value.format": "keystone-json",
-        **_null_on_type_error(plan),
+        **_decoding(plan, connection),
         **({} if start_at is None else {"scan.startup.offsets": start_at}),
         **({} if scope is None else _bounded(plan, scope)),
     }
@@ -151,9 +151,28 @@ def _delivery(transaction_timeout_s: int | None, route: str) -> dict[str, str]:
     }
 
 
-def _null_on_type_error(plan: RouterPlan) -> dict[str, str]:
-    nulled = plan.source.null_on_type_error
-    return {"value.keystone-json.null-on-type-error": ";".join(nulled)} if nulled else {}
+def _decoding(plan: RouterPlan, connection: Connection) -> dict[str, str]:
+    """Return how payloads are decoded; where the writers' schemas are, for formats that need them."""
+    source = plan.source
+    name = f"keystone-{source.format or 'json'}"
+    options = {"null-on-type-error": ";".join(source.null_on_type_error)} if source.null_on_type_error else {}
+    if source.format:
+        options |= _registry(connection)
+    return {"value.format": name, **{f"value.{name}.{key}": value for key, value in options.items()}}
+
+
+def _registry(connection: Connection) -> dict[str, str]:
+    registry = connection.registry
+    if registry is None:
+        message = "the settings name no schema registry, and the stream's format needs one"
+        raise Terminal(message, mend="Add `registry` to the settings (docs/schemas.md).")
+    values = {
+        "url": registry.url,
+        "username": registry.username,
+        "password": registry.password,
+        "ca-file": registry.ca_file,
+    }
+    return {f"registry.{key}": value for key, value in values.items() if value is not None}
 
 
 def _metadata(name: str, kind: str, key: str) -> str:

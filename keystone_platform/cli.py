@@ -19,6 +19,7 @@ from keystone_platform.commands import (
     producers,
     query,
     s3_requests,
+    schema,
     stack,
     streams,
     upkeep,
@@ -39,6 +40,7 @@ app = typer.Typer(
 GROUPS = (
     stack,
     streams,
+    schema,
     checkpoints,
     preview,
     producers,

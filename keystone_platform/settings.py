@@ -89,6 +89,31 @@ class SearchSettings(BaseModel):
         return self
 
 
+class RegistrySettings(BaseModel):
+    """The schema registry (Confluent's API) that events in Avro and Protobuf name their writers' schemas in.
+
+    Attributes:
+        url: base URL, under which `/schemas/ids/1` is.
+        username: with `password`: basic authentication.
+        password: where the password is found, as for `search`; each TaskManager that runs such a stream looks there.
+        ca_file: as for `search`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/@\s]+(/[^?#\s]*)?$")]
+    username: str | None = None
+    password: SecretReference | None = None
+    ca_file: str | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> RegistrySettings:
+        if (self.username is None) != (self.password is None):
+            message = "`username` and `password` belong together"
+            raise ValueError(message)
+        return self
+
+
 class Resources(BaseModel):
     """What a process of a router's own cluster gets: CPU cores, and memory as Kubernetes writes it (`2g`, `1536Mi`)."""
 
@@ -157,6 +182,7 @@ class Settings(BaseModel):
         flink_python: interpreter on the TaskManagers that has this project installed; without it the path of the one
             that submits. Search routes need it, others run no Python.
         search: None where there is no search cluster; search routes are then refused.
+        registry: None where there is no schema registry; streams in Avro and Protobuf are then refused.
         kubernetes: where each router has a Flink cluster of its own; None where all share a session cluster.
         checkpoints: S3 URI below which checkpoints and savepoints go; not a bucket's root, which Flink refuses.
         slot_quotas: how many slots the routers of an owner may have, by `owner` of the streams; `*` is for each owner
@@ -176,6 +202,7 @@ class Settings(BaseModel):
     checkpoints: str = "s3://keystone/flink"
     flink_python: str | None = None
     search: SearchSettings | None = None
+    registry: RegistrySettings | None = None
     slot_quotas: dict[str, Annotated[int, Field(ge=0)]] = {}
     kubernetes: KubernetesSettings | None = None
     compact_on_flink_above_gb: Annotated[float, Field(gt=0)] | None = None

@@ -13,6 +13,7 @@ import pytest
 from keystone_platform.gateways.dagster_api import DagsterApi
 from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.wiring import connect
+from tests.contract.registry_servers import apicurio
 from tests.e2e.platform import Platform, started, stream_yaml
 
 
@@ -41,6 +42,13 @@ def stack(stack_home: Path, streams_folder: Path) -> Iterator[EmbeddedStack]:
     """All servers on free ports in a home of their own; the environment names that home while the session lasts."""
     with started(stack_home, streams_folder) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def registry_url() -> Iterator[str]:
+    """A real schema registry; tests name their subjects apart."""
+    with apicurio() as url:
+        yield url
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from assets.proof.letters import Letters
 from assets.proof.sample import Block, Window
 from keystone_platform.audit.records import read_records
 from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.schema_registry import SchemaRegistry
 from keystone_platform.plan.hour_proof import Comparison
 from keystone_platform.plan.recovery import NextOffsets
 from keystone_platform.plan.router_plan import RouterPlan
@@ -117,6 +118,7 @@ class Comparer:
         plans: by which events are judged: the present one, then those that ran before it and may have landed some.
         letters: the route's dead letters.
         next_offsets: asked when an event has no row: up to where the table holds the partitions' events.
+        registry: of the writers' schemas, for streams in Avro and Protobuf.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Comparer:
         plans: Sequence[RouterPlan],
         letters: Letters,
         next_offsets: Callable[[], NextOffsets],
+        registry: SchemaRegistry | None = None,
     ) -> None:
         self._session = session
         self._location = metadata_location
@@ -135,7 +138,7 @@ class Comparer:
         self._next_offsets: Callable[[], NextOffsets] | None = next_offsets
         mark = RowMark(_columns(session, metadata_location))
         self._landed_mark = mark.landed
-        self._expected = [Expected(plan, mark) for plan in plans]
+        self._expected = [Expected(plan, mark, registry) for plan in plans]
         self._sums = _Sums()
         session.execute(_LASTING)
         self._add_letters(older=False)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from keystone_platform.audit.columns import column_sql, quoted
 from keystone_platform.audit.expectation import Judge
 from keystone_platform.audit.records import Record
+from keystone_platform.gateways.schema_registry import SchemaRegistry
 from keystone_platform.plan.router_plan import METADATA_COLUMNS, RAW_COLUMN, RouterPlan
 
 COMPARED_METADATA = ("_guid", "_time")
@@ -42,9 +43,9 @@ class RowMark:
 class Expected:
     """Judges records by one plan, for a table whose rows `mark` tells."""
 
-    def __init__(self, plan: RouterPlan, mark: RowMark) -> None:
+    def __init__(self, plan: RouterPlan, mark: RowMark, registry: SchemaRegistry | None = None) -> None:
         self._plan = plan
-        self._judge = Judge(plan)
+        self._judge = Judge(plan, registry)
         self.columns = f"_partition, _offset, {self._judge.fate}, {mark.expected(plan)}"
 
     def events(self, records: Sequence[Record]) -> pa.Table:

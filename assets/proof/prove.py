@@ -24,6 +24,7 @@ from keystone_platform.gateways.iceberg_files import live_entries
 from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.landed_ends import next_offsets
+from keystone_platform.gateways.schema_registry import registry_of
 from keystone_platform.plan.hour_proof import Comparison, HourProof, Identities, Span
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.query.session import bare_session, translated
@@ -207,6 +208,7 @@ def _comparer(
         (task.plan, *task.earlier),
         Letters(kafka, settings.kafka, task.plan, spans, task.hour),
         lambda: next_offsets(table, task.plan.source.topics),
+        registry_of(settings.registry),
     )
 
 

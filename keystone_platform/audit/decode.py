@@ -59,7 +59,7 @@ class Decoder:
     """
 
     def __init__(self, columns: Sequence[Field], null_on_type_error: Sequence[str] = ()) -> None:
-        self._struct = _marked(Struct(tuple(columns)), frozenset(null_on_type_error))
+        self._struct = marked(Struct(tuple(columns)), frozenset(null_on_type_error))
         self.type: pa.StructType = arrow_type(self._struct)
 
     def decode(self, payload: bytes | None) -> dict[str, Any] | Dead:
@@ -79,6 +79,14 @@ def fits(value: Any, kind: FieldType) -> bool:  # noqa: ANN401 - any JSON
     return True
 
 
+def fits_text(text: str, kind: Scalar) -> Any:  # noqa: ANN401 - an Arrow value
+    """Return what a text is as a value of that type, or the DeadEvent that says why it is none."""
+    try:
+        return _SCALARS[kind](text, kind)
+    except DeadEvent as dead:
+        return dead
+
+
 def _typed_object(value: Any, kind: Struct) -> dict[str, Any]:  # noqa: ANN401 - any JSON
     if not isinstance(value, dict):
         raise DeadEvent(Reason.NOT_OBJECT)
@@ -89,13 +97,13 @@ def _typed_object(value: Any, kind: Struct) -> dict[str, Any]:  # noqa: ANN401 -
     return {field.name: _typed_field(value.get(field.name), field) for field in kind.fields}
 
 
-def _marked(struct: Struct, nulled: frozenset[str], prefix: str = "") -> Struct:
-    """Note at the fields which of them become null where they don't fit."""
+def marked(struct: Struct, nulled: frozenset[str], prefix: str = "") -> Struct:
+    """Note at the fields which of them become null where they don't fit; `nulled` are paths as in the plan's source."""
     return Struct(tuple(_marked_field(field, nulled, f"{prefix}{field.name}") for field in struct.fields))
 
 
 def _marked_field(field: Field, nulled: frozenset[str], path: str) -> Field:
-    type_ = _marked(field.type, nulled, f"{path}.") if isinstance(field.type, Struct) else field.type
+    type_ = marked(field.type, nulled, f"{path}.") if isinstance(field.type, Struct) else field.type
     return Field(field.name, type_, OnTypeError.NULL if nulled & {path, "*"} else None)
 
 
@@ -171,15 +179,15 @@ def _fraction(value: Any, kind: Scalar) -> float:  # noqa: ANN401
     return number
 
 
-def _date(value: Any, _kind: Scalar) -> int:  # noqa: ANN401
-    match = _DATE.fullmatch(value) if type(value) is str else None
+def _date(value: Any, kind: Scalar) -> int:  # noqa: ANN401
+    match = _DATE.fullmatch(_string(value, kind))
     if match is None:
         raise DeadEvent(Reason.WRONG_TYPE)
     return _epoch_day(*map(int, match.groups()))
 
 
-def _timestamp(value: Any, _kind: Scalar) -> int:  # noqa: ANN401
-    match = _TIMESTAMP.fullmatch(value) if type(value) is str else None
+def _timestamp(value: Any, kind: Scalar) -> int:  # noqa: ANN401
+    match = _TIMESTAMP.fullmatch(_string(value, kind))
     if match is None:
         raise DeadEvent(Reason.WRONG_TYPE)
     day, hour, minute, second, fraction, sign, *offset = match.groups()

@@ -10,10 +10,12 @@ import pyarrow as pa
 
 from keystone_platform import envelope
 from keystone_platform.audit.decode import Decoder
+from keystone_platform.audit.framed import FramedDecoder
 from keystone_platform.audit.parse import Dead, Reason
 from keystone_platform.audit.passed_on import PassedOn
 from keystone_platform.audit.records import Record, header_text
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
+from keystone_platform.gateways.schema_registry import NoRegistry, SchemaRegistry
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, Source, WarehouseTarget
 
 
 class Fate(StrEnum):
@@ -33,13 +35,17 @@ def create_expected(session: duckdb.DuckDBPyConnection) -> None:
 class Judge:
     """Decides what should become of a route's events, whatever asks: decodes them, and says their fate in DuckDB SQL.
 
+    Args:
+        plan: the route's.
+        registry: of the writers' schemas, for streams in Avro and Protobuf.
+
     Attributes:
         condition: the filter over the columns of `events`; null keeps nothing, as in SQL.
         fate: the Fate over the same columns.
     """
 
-    def __init__(self, plan: RouterPlan) -> None:
-        self._decoder = None if plan.source.raw else Decoder(plan.source.columns, plan.source.null_on_type_error or ())
+    def __init__(self, plan: RouterPlan, registry: SchemaRegistry | None = None) -> None:
+        self._decoder = None if plan.source.raw else _decoder(plan.source, registry or NoRegistry())
         self._writes_headers = not isinstance(plan.target, WarehouseTarget)
         self.condition = plan.filter.duckdb if plan.filter else "true"
         self.fate = (
@@ -72,12 +78,21 @@ class Judge:
         return self._writes_headers and headers > envelope.MAX_HEADERS_BYTES
 
 
-class Expectation:
-    """Fills the table `expected` of a session, batch by batch, for one route."""
+def _decoder(source: Source, registry: SchemaRegistry) -> Decoder | FramedDecoder:
+    nulled = source.null_on_type_error or ()
+    if source.format is None:
+        return Decoder(source.columns, nulled)
+    return FramedDecoder(source.columns, nulled, source.format, registry)
 
-    def __init__(self, session: duckdb.DuckDBPyConnection, plan: RouterPlan) -> None:
+
+class Expectation:
+    """Fills the table `expected` of a session, batch by batch, for one route; see Judge."""
+
+    def __init__(
+        self, session: duckdb.DuckDBPyConnection, plan: RouterPlan, registry: SchemaRegistry | None = None
+    ) -> None:
         self._session = session
-        self._judge = Judge(plan)
+        self._judge = Judge(plan, registry)
         self._passed_on = PassedOn(plan, plan.target) if isinstance(plan.target, KafkaTarget) else None
 
     def add(self, topic: str, records: Sequence[Record]) -> None:

@@ -28,6 +28,11 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     OUT_OF_RANGE = "out_of_range"
     DUPLICATE_FIELD = "duplicate_field"
+    NOT_FRAMED = "not_framed"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    UNUSABLE_SCHEMA = "unusable_schema"
+    NOT_AVRO = "not_avro"
+    NOT_PROTOBUF = "not_protobuf"
 
 
 @dataclass(frozen=True, slots=True)

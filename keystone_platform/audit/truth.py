@@ -16,6 +16,7 @@ from keystone_platform.audit.records import Record, header_text, read_records
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import ConfluentKafka, Offsets
 from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.gateways.schema_registry import registry_of
 from keystone_platform.gateways.search import OpenSearch
 from keystone_platform.plan.index_template import index_pattern
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
@@ -118,7 +119,7 @@ class RouteAudit:
         self._session = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._session.execute("SET timezone = 'UTC'")
         create_expected(self._session)
-        self._expectation = Expectation(self._session, plan)
+        self._expectation = Expectation(self._session, plan, registry_of(settings.registry))
 
     def catch_up(self) -> None:
         """Read the events that came since the last call and decide what should become of each."""

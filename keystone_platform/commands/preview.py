@@ -56,6 +56,7 @@ def preview(
     """
     from keystone_platform.control.goals import planned_routes
     from keystone_platform.demo.progress import Progress
+    from keystone_platform.gateways.schema_registry import registry_of
     from keystone_platform.preview.evaluate import preview_route
     from keystone_platform.preview.show import show
     from keystone_platform.query.values import finite, plain
@@ -67,7 +68,9 @@ def preview(
     clock = SystemClock()
     with Progress(Console(stderr=True), clock) as progress:
         events = _events(planned.plan, last, partition, from_file)
-        found = preview_route(planned.plan, planned.loaded.stream.fields, events, rows, _telling(progress.show, clock))
+        told = _telling(progress.show, clock)
+        registry = registry_of(load_settings().registry) if planned.plan.source.format else None
+        found = preview_route(planned.plan, planned.loaded.stream.fields, events, rows, told, registry)
     if as_json:
         typer.echo(json.dumps(finite(found.as_json()), default=plain, ensure_ascii=False, indent=1))
     else:

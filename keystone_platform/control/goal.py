@@ -9,6 +9,7 @@ from keystone_platform.errors import KeystoneError
 from keystone_platform.plan.decide import Action, Request
 from keystone_platform.plan.deployment import Deployment
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.spec.fleet import LoadedRoute
 from keystone_platform.spec.models import DEFAULT_HEALTH, DEFAULT_LIMIT, AutoscaleSpec, DeadLetterLimit, HealthSpec
 
 Progress = Callable[[str, str], None]
@@ -27,6 +28,7 @@ class Goal:
         suspended: it shall not run although its plan is known.
         health: what its health check takes for well.
         autoscale: bounds within which the platform chooses the parallelism; None where it is as declared.
+        declared: where the route is declared; None for what comes from the ledger, such as a rollback or a stop.
     """
 
     plan: RouterPlan
@@ -36,6 +38,7 @@ class Goal:
     suspended: bool = False
     health: HealthSpec = DEFAULT_HEALTH
     autoscale: AutoscaleSpec | None = None
+    declared: LoadedRoute | None = None
 
     @property
     def route(self) -> str:

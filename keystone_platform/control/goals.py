@@ -72,6 +72,7 @@ def goal_of(plan: RouterPlan, declared: LoadedRoute) -> Goal:
         suspended=suspended,
         health=route.health,
         autoscale=route.autoscale,
+        declared=declared,
     )
 
 

@@ -11,6 +11,7 @@ from keystone_platform.control.goals import goal_of
 from keystone_platform.control.prepare import check_dropped, check_topic
 from keystone_platform.control.progress_now import ProgressNow, progress_now
 from keystone_platform.control.reconcile import held_text
+from keystone_platform.control.schemas import SchemaGate
 from keystone_platform.control.slots import SlotBudget
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import InvalidSpec, Terminal
@@ -88,9 +89,9 @@ def preview(gateways: Gateways, planned: Sequence[PlannedRoute]) -> list[RoutePr
     """
     statuses = sweep(gateways, [each.loaded.id for each in planned])
     limits = {each.loaded.id: each.loaded.route.health.max_lag_s for each in planned}
-    found, budget = progress_now(gateways, statuses, limits), SlotBudget(gateways)
+    found, budget, gate = progress_now(gateways, statuses, limits), SlotBudget(gateways), SchemaGate.of(gateways)
     return [
-        replace(_preview(gateways, each, status, budget), progress=found.get(status.route))
+        replace(_preview(gateways, each, status, budget, gate), progress=found.get(status.route))
         for each, status in zip(planned, statuses, strict=True)
     ]
 
@@ -106,7 +107,9 @@ def preview_undeclared(gateways: Gateways, declared: Collection[str]) -> list[Ro
     ]
 
 
-def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, budget: SlotBudget) -> RoutePreview:
+def _preview(
+    gateways: Gateways, planned: PlannedRoute, status: RouteStatus, budget: SlotBudget, gate: SchemaGate
+) -> RoutePreview:
     unsupported = _unsupported(planned, status.state.value)
     if unsupported:
         return unsupported
@@ -131,6 +134,7 @@ def _preview(gateways: Gateways, planned: PlannedRoute, status: RouteStatus, bud
         table = _effects(gateways, plan, before.plan if before else None)
         check_dropped(gateways, plan)
         check_topic(gateways, plan)
+        gate.check(planned.loaded)
         if action.cause:
             budget.take(plan, action, status.last)
     except (InvalidSpec, Terminal) as error:

@@ -14,11 +14,12 @@ from functools import partial
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goal import Goal, Progress, Refresh, Verdict
 from keystone_platform.control.prepare import prepare
+from keystone_platform.control.schemas import SchemaGate
 from keystone_platform.control.slots import SlotBudget, wait_for_slots
 from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
 from keystone_platform.control.strays import end_strays, find_strays
-from keystone_platform.errors import Conflict, KeystoneError, Terminal
+from keystone_platform.errors import Conflict, InvalidSpec, KeystoneError, Terminal
 from keystone_platform.plan.change import ChangeKind, diff_plans
 from keystone_platform.plan.decide import Act, Action, Request, decide
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, newest_taken
@@ -32,6 +33,8 @@ PATIENCE = ACT_TIMEOUT + timedelta(seconds=30)
 """How long to wait for somebody else who acts on the same route: until he has ended or counts as dead."""
 
 _LOOK_AGAIN_S = 3.0
+
+_RUNS = (Act.NOTHING, Act.START, Act.REPLACE)
 
 _ENDS = {Act.STOP: End.STOPPED, Act.REPLACE: End.REPLACED, Act.PAUSE: End.PAUSED}
 
@@ -77,6 +80,8 @@ def _reconcile(
     gateways: Gateways, goals: Sequence[Goal], request: Request, progress: Progress, refresh: Refresh
 ) -> list[Verdict]:
     steps = _observe(gateways, goals, request, progress, refresh)
+    gate = SchemaGate.of(gateways)
+    steps = [_check_schema(gate, step) for step in steps]
     steps = _compile_upgrades(gateways, steps, progress)
     steps = [_end_strays(gateways, step, progress) for step in steps]
     ready = [_make_way(gateways, step, progress) for step in steps if not step.starts]
@@ -89,6 +94,9 @@ def _reconcile(
     for verdict in launch(gateways, [step.launch for step in ready if step.launch], progress):
         step = next(step for step in ready if step.goal.route == verdict.route)
         verdicts[verdict.route] = replace(step.verdict(), deployment=verdict.deployment, error=verdict.error)
+    for step in steps:
+        if step.goal.declared and step.runs_as_declared and verdicts[step.goal.route].ok:
+            gate.publish_quietly(step.goal.declared)
     return list(verdicts.values())
 
 
@@ -108,6 +116,11 @@ class _Step:
     def starts(self) -> bool:
         """Whether a router is to be started, so far."""
         return self.error is None and self.action.act in (Act.START, Act.REPLACE)
+
+    @property
+    def runs_as_declared(self) -> bool:
+        """Whether the goal's plan is what runs at the end, if nothing goes wrong."""
+        return not self.held and self.action.act in _RUNS
 
     def verdict(self) -> Verdict:
         return Verdict(self.goal.route, self.action, self.last, self.error, self.held)
@@ -202,6 +215,18 @@ def _end_strays(gateways: Gateways, step: _Step, progress: Progress) -> _Step:
         return replace(step, error=Terminal(f"{step.goal.route}: {others[0]}", mend=mend))
     ended = "".join(f"; ended {stray}" for stray in ours)
     return replace(step, action=replace(step.action, why=f"{step.action.why}{ended}"))
+
+
+def _check_schema(gate: SchemaGate, step: _Step) -> _Step:
+    """Refuse a change of the stream's schema that its rule does not allow; what ran before starts again as it was."""
+    ran_before = step.last is not None and step.last.plan.digest == step.goal.plan.digest
+    if step.error or not step.goal.declared or not step.runs_as_declared or (step.starts and ran_before):
+        return step
+    try:
+        gate.check(step.goal.declared)
+    except InvalidSpec as error:
+        return replace(step, error=error)
+    return step
 
 
 def _compile_upgrades(gateways: Gateways, steps: Sequence[_Step], progress: Progress) -> list[_Step]:

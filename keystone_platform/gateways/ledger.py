@@ -15,8 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from keystone_platform.errors import Conflict, Transient
+from keystone_platform.gateways import ledger_schemas
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, job_id_of
 from keystone_platform.plan.router_plan import RouterPlan
+from keystone_platform.schemas.compatibility import SchemaVersion
+from keystone_platform.schemas.document import Contract
+from keystone_platform.spec.models import Compatibility
 
 
 class Ledger(Protocol):
@@ -61,6 +65,17 @@ class Ledger(Protocol):
         self, deployment: Deployment, end: End, *, savepoint: str | None = None, note: str = "", now: datetime
     ) -> Deployment:
         """Record that it ended; raises Conflict when an end is recorded already."""
+        ...
+
+    def schemas(self, stream: str | None = None) -> tuple[SchemaVersion, ...]:
+        """Return the published versions of the stream's schema, or of all streams', oldest first."""
+        ...
+
+    def publish_schema(self, contract: Contract, compatibility: Compatibility, *, now: datetime) -> SchemaVersion:
+        """Return the newest version if that is its content, else a new one; who checks is the caller.
+
+        Raises Conflict when somebody else published in the same moment.
+        """
         ...
 
 
@@ -187,6 +202,17 @@ class SqlLedger:
         values = {"end": end.value, "ended_at": now, "savepoint": savepoint, "note": note}
         return self._update(deployment, values, _DEPLOYMENTS.c.end.is_(None))
 
+    def schemas(self, stream: str | None = None) -> tuple[SchemaVersion, ...]:
+        with self._transaction() as connection:
+            return ledger_schemas.versions(connection, stream)
+
+    def publish_schema(self, contract: Contract, compatibility: Compatibility, *, now: datetime) -> SchemaVersion:
+        try:
+            with self._transaction() as connection:
+                return ledger_schemas.publish(connection, contract, compatibility, now)
+        except IntegrityError as error:
+            raise _overtaken(contract.stream) from error
+
     def _update(self, deployment: Deployment, values: dict[str, Any], expected: sa.ColumnElement[bool]) -> Deployment:
         one = (_DEPLOYMENTS.c.route == deployment.route) & (_DEPLOYMENTS.c.epoch == deployment.epoch)
         with self._transaction() as connection:
@@ -195,12 +221,13 @@ class SqlLedger:
             return _deployment(connection.execute(sa.select(_DEPLOYMENTS).where(one)).one())
 
     def _create_tables(self) -> None:
-        try:
-            with self._transaction() as connection:
-                _METADATA.create_all(connection)
-        except Transient:  # another process made them in the same moment
-            with self._transaction() as connection:
-                _METADATA.create_all(connection)
+        for metadata in (_METADATA, ledger_schemas.METADATA):
+            try:
+                with self._transaction() as connection:
+                    metadata.create_all(connection)
+            except Transient:  # another process made them in the same moment
+                with self._transaction() as connection:
+                    metadata.create_all(connection)
 
     def _identity(self) -> uuid.UUID:
         query = sa.select(_IDENTITY.c.id)

@@ -94,6 +94,7 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
             columns=columns,
             raw=not paths,
             null_on_type_error=_null_on_type_error(stream, columns),
+            format=stream.format if paths and stream.format != "json" else None,
             replay_topic=replay_topic(stream, route) if paths else None,
         ),
         filter=filter_,

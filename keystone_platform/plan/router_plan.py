@@ -33,6 +33,7 @@ class Source(PlanPart):
         raw: the payload stays bytes and nothing is decoded, so nothing can become a dead letter.
         null_on_type_error: dotted paths of the columns, and of fields in them, whose value becomes null where it does
             not fit its type; `*` alone for all of them, None for none.
+        format: how payloads are encoded where it is not JSON; of a raw source it does not matter.
         replay_topic: read beside it: dead letters that were given to this route again; None when there are none.
     """
 
@@ -41,6 +42,7 @@ class Source(PlanPart):
     columns: Annotated[tuple[SchemaField, ...], Cost.RESTART] = ()
     raw: Annotated[bool, Cost.RESTART] = False
     null_on_type_error: Annotated[tuple[str, ...] | None, Cost.RESTART] = None
+    format: Annotated[Literal["avro", "protobuf"] | None, Cost.RESTART] = None
     replay_topic: Annotated[str | None, Cost.RESTART] = None
 
     @property

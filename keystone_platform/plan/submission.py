@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from keystone_platform.plan.backfill import Backfill
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.secret import REFERENCE
-from keystone_platform.settings import REFERENCED_SECRETS, SearchSettings, Settings
+from keystone_platform.settings import REFERENCED_SECRETS, RegistrySettings, SearchSettings, Settings
 
 NO_JVM = 3
 """Exit status of the submitting process: Java could not be started, so nothing was submitted or looked at."""
@@ -84,6 +84,7 @@ class Connection(BaseModel):
         s3_endpoint: base URL of the object store.
         s3_region: its region.
         search: the search cluster; its password by reference only.
+        registry: the schema registry; its password by reference only.
         python: interpreter of the Python workers, on the TaskManagers.
         s3_path_style: whether the bucket is in the path rather than in the host's name.
     """
@@ -96,6 +97,7 @@ class Connection(BaseModel):
     s3_region: str
     s3_path_style: bool
     search: SearchSettings | None = None
+    registry: RegistrySettings | None = None
     python: str = "python"
 
     @classmethod
@@ -111,6 +113,7 @@ class Connection(BaseModel):
             s3_region=settings.s3.region,
             s3_path_style=settings.s3.path_style,
             search=settings.search,
+            registry=settings.registry,
             python=settings.flink_python or ("python3" if settings.kubernetes else sys.executable),
         )
 

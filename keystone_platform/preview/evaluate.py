@@ -12,6 +12,7 @@ from keystone_platform import envelope
 from keystone_platform.audit.expectation import Fate, Judge
 from keystone_platform.audit.parse import parsed_object
 from keystone_platform.audit.records import Record, header_text
+from keystone_platform.gateways.schema_registry import SchemaRegistry
 from keystone_platform.plan.router_plan import RAW_COLUMN, RouterPlan
 from keystone_platform.preview.newest import Events
 from keystone_platform.preview.profile import Profile
@@ -43,6 +44,7 @@ def preview_route(
     events: Events,
     rows: int,
     progress: Callable[[int], None] = lambda _count: None,
+    registry: SchemaRegistry | None = None,
 ) -> Preview:
     """Read the events and return what the route would do with them. Blocks while they are read.
 
@@ -54,8 +56,9 @@ def preview_route(
         events: what to look at.
         rows: how many rows of the sink to return.
         progress: told after each batch how many events were read.
+        registry: of the writers' schemas, for streams in Avro and Protobuf.
     """
-    evaluation = _Evaluation(plan, schema, events, rows)
+    evaluation = _Evaluation(plan, schema, events, rows, registry)
     read = 0
     for records in events.batches:
         evaluation.add(records)
@@ -65,11 +68,13 @@ def preview_route(
 
 
 class _Evaluation:
-    def __init__(self, plan: RouterPlan, schema: Struct | None, events: Events, rows: int) -> None:
+    def __init__(
+        self, plan: RouterPlan, schema: Struct | None, events: Events, rows: int, registry: SchemaRegistry | None
+    ) -> None:
         self._plan, self._schema, self._events, self._wanted = plan, schema, events, rows
-        self._judge = Judge(plan)
+        self._judge = Judge(plan, registry)
         self._columns = sink_columns(plan)
-        self._profile = Profile(schema)
+        self._profile = Profile(schema if plan.source.format is None else None)  # which fields others have is not known
         self._newest: list[tuple[Any, dict[str, Any]]] = []
         self._session = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._session.execute("SET timezone = 'UTC'")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -18,12 +18,14 @@ class LoadedRoute:
     Attributes:
         file: the YAML file, relative to the working directory where possible.
         line: line in it, from 1.
+        lines: lines of the stream's own keys, dotted: `format`, `schema.device.type`.
     """
 
     stream: StreamSpec
     route: RouteSpec
     file: Path
     line: int
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def id(self) -> str:
@@ -39,6 +41,8 @@ class LoadedStream:
     file: Path
     line: int
     routes: tuple[LoadedRoute, ...]
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """See LoadedRoute."""
 
 
 @dataclass(frozen=True)

@@ -129,11 +129,12 @@ def _problems(value: dict[str, Any]) -> Iterator[_Problem]:
 
 
 def _loaded(spec: StreamSpec, source: _Source) -> LoadedStream:
+    lines = {dotted(path): line for path, line in source.tree.lines.items() if path and path[0] != "routes"}
     routes = tuple(
-        LoadedRoute(spec, route, source.file, source.tree.line(("routes", index)))
+        LoadedRoute(spec, route, source.file, source.tree.line(("routes", index)), lines)
         for index, route in enumerate(spec.routes)
     )
-    return LoadedStream(spec, source.file, source.tree.line(("stream",)), routes)
+    return LoadedStream(spec, source.file, source.tree.line(("stream",)), routes, lines)
 
 
 def _shown(path: Path) -> Path:

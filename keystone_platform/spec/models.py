@@ -260,6 +260,11 @@ class RouteSpec(Spec):
         return self.name or self.sink.kind
 
 
+PayloadFormat = Literal["json", "avro", "protobuf"]
+
+Compatibility = Literal["backward", "forward", "full", "none"]
+
+
 def _since(value: Any) -> Any:  # noqa: ANN401 - raw YAML
     if isinstance(value, datetime | str):
         return value
@@ -292,11 +297,15 @@ class StreamSpec(Spec):
     fresh_within_s: int | None = Field(default=None, ge=60, le=30 * 24 * 3600, strict=True)
     """Seconds without new rows after which landed hours count as not fresh; without it they may be silent."""
     fields: Annotated[Struct | None, BeforeValidator(struct_of)] = Field(default=None, alias="schema")
-    """What the payload (a JSON object) holds; without it routes carry the payload's bytes untouched."""
+    """What the payload holds; without it routes carry the payload's bytes untouched."""
     on_type_error: Annotated[OnTypeError, BeforeValidator(_on_type_error)] = OnTypeError.DEAD_LETTER
     """What becomes of a value that does not fit its declared type, where the field itself does not say."""
     producer: ProducerSpec = DEFAULT_PRODUCER
     """How services send its events."""
+    format: PayloadFormat = "json"
+    """How payloads are encoded; of the others each event names its writer's schema in the schema registry."""
+    compatibility: Compatibility = "backward"
+    """What a change of `schema` has to keep readable (docs/schemas.md)."""
     routes: tuple[RouteSpec, ...] = Field(min_length=1)
 
     @property

@@ -128,7 +128,7 @@ def _parted(kind: Any) -> tuple[Any, OnTypeError | None]:  # noqa: ANN401 - raw 
     """Part `{type: bigint, on_type_error: null}`; any other mapping is an object's fields, these names included."""
     if isinstance(kind, dict) and kind.keys() == {"type", "on_type_error"}:
         policy = kind["on_type_error"] or OnTypeError.NULL  # YAML's own null
-        if policy in set(OnTypeError):
+        if isinstance(policy, str) and policy in set(OnTypeError):
             return kind["type"], OnTypeError(policy)
     return kind, None
 

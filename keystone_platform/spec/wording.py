@@ -60,6 +60,8 @@ FORMS: dict[Keys, str] = {
     ("producer",): "`acks` and, if wanted, `max_block_s`",
     ("producer", "acks"): "`all` (every in-sync replica) or `1` (the partition's leader alone)",
     ("producer", "max_block_s"): "a number of seconds from 0 to 60, with `acks: all`",
+    ("format",): "`json`, `avro` or `protobuf`; the latter two in the wire format of Confluent's schema registry",
+    ("compatibility",): "`backward`, `forward`, `full` or `none`: what a change of `schema` has to keep readable",
     ("routes",): "a list with at least one route, each with a `sink`",
     ("routes", "name"): _SNAKE,
     ("routes", "filter"): "text, such as \"duration_ms > 1000 and country in ('US', 'BR')\"; put it in double quotes",

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from keystone_platform.errors import Conflict, Transient
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.schemas.document import Contract
+from keystone_platform.spec.types import Field, Scalar, Struct
 from tests.control.fakes import a_plan
 
 PLAN = a_plan()
@@ -39,7 +42,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
     uri: str = request.getfixturevalue("postgres")
     with psycopg.connect(uri.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS deployments, ledger")
+        connection.execute("DROP TABLE IF EXISTS deployments, ledger, schemas")
     return uri
 
 
@@ -157,3 +160,40 @@ def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
     with pytest.raises(Transient) as error:
         SqlLedger("postgresql+psycopg://keystone:s3cr3t@127.0.0.1:1/ledger")
     assert "s3cr3t" not in str(error.value)
+
+
+def contract(kind: Scalar, stream: str = "plays") -> Contract:
+    return Contract(stream, Struct((Field("n", kind),)))
+
+
+def test_a_schema_gets_a_new_version_whenever_its_content_changes(url: str) -> None:
+    ledger = SqlLedger(url)
+    first = ledger.publish_schema(contract(Scalar.INT), "backward", now=NOW)
+    assert ledger.publish_schema(contract(Scalar.INT), "none", now=NOW + timedelta(days=1)) == first
+    second = ledger.publish_schema(contract(Scalar.BIGINT), "backward", now=NOW)
+    back = ledger.publish_schema(contract(Scalar.INT), "none", now=NOW)
+    other = ledger.publish_schema(contract(Scalar.INT, "other"), "full", now=NOW)
+    assert [each.version for each in (first, second, back, other)] == [1, 2, 3, 1]
+    assert SqlLedger(url).schemas("plays") == (first, second, back)
+    assert SqlLedger(url).schemas() == (other, first, second, back)
+    assert (first.contract, first.published_at, back.compatibility) == (contract(Scalar.INT), NOW, "none")
+
+
+def test_of_many_who_publish_at_once_each_sees_one_history(url: str) -> None:
+    ledgers = [SqlLedger(url) for _ in range(4)]
+    start = threading.Barrier(len(ledgers))
+
+    def publish(ledger: SqlLedger, kind: Scalar) -> None:
+        start.wait()
+        with suppress(Conflict):
+            ledger.publish_schema(contract(kind), "none", now=NOW)
+
+    kinds = (Scalar.INT, Scalar.BIGINT, Scalar.DOUBLE, Scalar.STRING)
+    threads = [threading.Thread(target=publish, args=pair) for pair in zip(ledgers, kinds, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    versions = [each.version for each in ledgers[0].schemas("plays")]
+    assert versions == list(range(1, len(versions) + 1))
+    assert versions

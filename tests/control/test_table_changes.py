@@ -35,7 +35,8 @@ def folder(tmp_path: Path) -> Path:
 
 def declare(folder: Path, select: str, sink: str = "", n: str = "int") -> None:
     (folder / "one.yaml").write_text(
-        f"stream: one\nowner: team:tests\nschema: {{n: {n}, kind: string, x: double}}\n"
+        f"stream: one\nowner: team:tests\ncompatibility: none\n"
+        f"schema: {{n: {n}, kind: string, x: double}}\n"
         f"routes:\n  - sink: {{warehouse: {{table: {TABLE}{sink}}}}}\n    select: {select}\n"
     )
 

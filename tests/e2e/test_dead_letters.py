@@ -85,7 +85,10 @@ def test_letters_are_replayed_to_their_route_once_after_the_fix_and_its_sibling_
     early = keystone("dlq", "replay", STREAM)
     assert (early["sent"], early["routes"][0]["unchanged"]) == (0, DEAD), "the plan that killed them still runs"
 
-    platform.declare(STREAM, MENDED_YAML.format(type="string", column="{n_text: n}"))
+    mended = MENDED_YAML.format(type="string", column="{n_text: n}")
+    platform.declare(STREAM, mended)
+    assert "`compatibility: none`" in platform.apply(f"{STREAM}.warehouse").message, "the good events have numbers"
+    platform.declare(STREAM, f"{mended}compatibility: none\n")
     verdict = platform.apply(f"{STREAM}.warehouse")
     assert verdict.ok, verdict.message
     first, second = keystone("dlq", "replay", STREAM, "--wait"), keystone("dlq", "replay", STREAM)

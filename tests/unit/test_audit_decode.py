@@ -174,6 +174,8 @@ def test_missing_and_null_are_null_and_undeclared_fields_do_not_matter() -> None
         ('{"o":{"x":5}}', ("o.p",), "wrong_type: o.x"),
         ('{"l":5,"l":5}', ("*",), "duplicate_field: l"),
         ('{"s":"\\ud800"}', ("*",), "not_utf8: s"),
+        ('{"day":"\\ud800"}', ("*",), "not_utf8: day"),
+        ('{"at":"\\ud800"}', ("*",), "not_utf8: at"),
         ("[]", ("*",), "not_object"),
     ],
 )

@@ -14,13 +14,16 @@ from keystone_platform.cli import app
 from keystone_platform.envelope import CE_ID, CE_SOURCE
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.schema_registry import HttpSchemaRegistry
 from keystone_platform.plan.plan_router import plan_router
 from keystone_platform.preview.evaluate import preview_route
 from keystone_platform.preview.newest import Events, events_of_file, newest_offsets
 from keystone_platform.preview.profile import Profile
 from keystone_platform.preview.report import Preview
+from keystone_platform.settings import RegistrySettings
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.spec.schema import struct_of
+from tests.contract.registry_servers import fake_registry, register
 
 SCHEMA = {"n": "bigint", "country": "string", "device": {"type": "string", "os": "string"}, "spare": "double"}
 ROUTE = {
@@ -48,6 +51,28 @@ def previewed(payloads: list[Any], route: dict[str, Any] = ROUTE, *, declared: b
     ]
     events = Events("plays", iter([records[:2], records[2:]]))
     return preview_route(plan_router(stream, stream.routes[0]), stream.fields, events, rows)
+
+
+def test_events_with_a_registry_are_judged_by_their_writers_schemas() -> None:
+    document = {
+        "stream": "plays",
+        "owner": "team:tests",
+        "format": "avro",
+        "schema": {"n": "bigint"},
+        "routes": [ROUTE],
+    }
+    stream = StreamSpec.model_validate({**document, "routes": [{**ROUTE, "select": ["n"]}]})
+    writer = {"type": "record", "name": "E", "fields": [{"name": "n", "type": "int"}]}
+    with fake_registry() as (url, _):
+        frame = b"\0" + register(url, "plays-value", json.dumps(writer)).to_bytes(4, "big")
+        records = [Record(0, offset, value, {}) for offset, value in enumerate((frame + b"\x0e", frame + b"\2", b"x"))]
+        registry = HttpSchemaRegistry(RegistrySettings(url=url))
+        plan = plan_router(stream, stream.routes[0])
+        found = preview_route(plan, stream.fields, Events("plays", iter([records])), 5, registry=registry)
+    assert (found.counts.kept, found.counts.filtered, found.counts.dead) == (1, 1, 1)
+    assert [row["n"] for row in found.rows] == [7]
+    assert [each.reason for each in found.dead_reasons] == ["not_framed"]
+    assert found.differences.never_seen == ()
 
 
 def test_each_event_is_kept_filtered_or_dead_and_why() -> None:

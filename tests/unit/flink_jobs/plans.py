@@ -12,7 +12,7 @@ from keystone_platform.plan.router_plan import (
     WarehouseTarget,
 )
 from keystone_platform.plan.submission import Connection, Submission
-from keystone_platform.settings import SearchSettings
+from keystone_platform.settings import RegistrySettings, SearchSettings
 from keystone_platform.spec.types import Field, Scalar, Struct
 
 DEVICE = Struct((Field("type", Scalar.STRING), Field("os", Scalar.STRING)))
@@ -24,6 +24,7 @@ CONNECTION = Connection(
     s3_region="us-east-1",
     s3_path_style=True,
     search=SearchSettings(url="http://search:9200", username="keystone", password="env:SEARCH_PASSWORD"),
+    registry=RegistrySettings(url="http://registry:8081", username="keystone", password="env:REGISTRY_PASSWORD"),
     python="/opt/keystone/bin/python",
 )
 
@@ -55,6 +56,12 @@ def warehouse(sql: str | None = "`duration_ms` > 1000", *, columns: int = 3, par
         parallelism=parallelism,
         checkpoint_interval_s=10,
     )
+
+
+def warehouse_avro() -> RouterPlan:
+    plan = warehouse()
+    source = plan.source.model_copy(update={"format": "avro", "null_on_type_error": ("user_id",)})
+    return plan.model_copy(update={"source": source})
 
 
 def warehouse_raw() -> RouterPlan:

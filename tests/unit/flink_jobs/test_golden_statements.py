@@ -20,6 +20,7 @@ from tests.unit.flink_jobs.plans import (
     search,
     submission,
     warehouse,
+    warehouse_avro,
     warehouse_raw,
 )
 
@@ -42,6 +43,7 @@ LANDED = BACKFILL.model_copy(update={"source": TableSnapshot(table="raw.playback
 
 PROGRAMS = {
     "warehouse": router_program(submission(warehouse()), CONNECTION),
+    "warehouse_avro": router_program(submission(warehouse_avro()), CONNECTION),
     "warehouse_raw": router_program(submission(warehouse_raw()), CONNECTION),
     "warehouse_from_savepoint": router_program(submission(warehouse(None, parallelism=4), SAVEPOINT), CONNECTION),
     "kafka": router_program(submission(kafka()), CONNECTION),
@@ -54,6 +56,7 @@ PROGRAMS = {
         submission(warehouse_raw()).model_copy(update={"backfill": LANDED}), CONNECTION
     ),
     "check_warehouse": check_program(warehouse()),
+    "check_warehouse_avro": check_program(warehouse_avro()),
 }
 
 

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import pytest
+
 from flink_jobs import sql
 from flink_jobs.statements import METADATA_TYPES, check_program, router_program
+from keystone_platform.errors import Terminal
 from keystone_platform.plan.router_plan import METADATA_COLUMNS, Expression, OutputColumn
 from keystone_platform.plan.submission import Connection
 from keystone_platform.settings import S3Settings, Settings
 from keystone_platform.spec.types import Scalar
-from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, submission, warehouse, warehouse_raw
+from tests.unit.flink_jobs.plans import (
+    CONNECTION,
+    kafka,
+    kafka_projected,
+    submission,
+    warehouse,
+    warehouse_avro,
+    warehouse_raw,
+)
 
 CANARY = "canary-7f3a"
 
@@ -105,3 +116,9 @@ def test_both_inserts_read_the_one_source() -> None:
         inserts = router_program(submission(plan), CONNECTION).inserts
         assert len(inserts) == 2
         assert all("FROM `_source`" in insert for insert in inserts)
+
+
+def test_a_stream_with_a_registry_is_refused_where_the_settings_name_none() -> None:
+    with pytest.raises(Terminal, match="no schema registry") as refused:
+        router_program(submission(warehouse_avro()), CONNECTION.model_copy(update={"registry": None}))
+    assert "`registry`" in refused.value.mend

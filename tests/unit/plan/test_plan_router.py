@@ -183,3 +183,13 @@ def test_the_same_route_gives_the_same_bytes() -> None:
 def test_a_plan_reads_back_from_its_json() -> None:
     plan = planned(SCHEMA, filter="device.type = 'tv'")
     assert RouterPlan.model_validate_json(plan.canonical_json()) == plan
+
+
+def test_only_what_is_decoded_has_an_encoding_and_json_is_none() -> None:
+    avro: dict[str, object] = {"format": "avro"}
+    assert planned(SCHEMA, avro).source.format == "avro"
+    assert planned(SCHEMA).source.format is None
+    assert planned(SCHEMA, {"format": "json"}).digest == planned(SCHEMA).digest
+    onward = planned(SCHEMA, avro, sink={"kafka": {"topic": "onward"}})
+    assert (onward.source.raw, onward.source.format) == (True, None)
+    assert planned(SCHEMA, avro).digest != planned(SCHEMA).digest

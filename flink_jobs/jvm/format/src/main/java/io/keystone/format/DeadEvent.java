@@ -4,7 +4,7 @@ package io.keystone.format;
  * An event that can't be decoded. Its text names declared fields, types and positions, never what the payload holds: reasons
  * are seen by more people than payloads are.
  */
-final class DeadEvent extends Exception {
+public final class DeadEvent extends Exception {
 
     private static final long serialVersionUID = 1L;
 
@@ -16,7 +16,7 @@ final class DeadEvent extends Exception {
         this.misfit = misfit;
     }
 
-    DeadEvent(String code, String text) {
+    public DeadEvent(String code, String text) {
         this(code + ": " + text, false);
     }
 
@@ -28,7 +28,7 @@ final class DeadEvent extends Exception {
         return new DeadEvent("not_json", "ends early");
     }
 
-    static DeadEvent wrongType(String path, String text) {
+    public static DeadEvent wrongType(String path, String text) {
         return new DeadEvent("wrong_type: " + path + ": " + text, true);
     }
 
@@ -36,17 +36,17 @@ final class DeadEvent extends Exception {
         return wrongType(path, "expected " + expected + ", got " + found.text());
     }
 
-    static DeadEvent outOfRange(String path, String type) {
+    public static DeadEvent outOfRange(String path, String type) {
         return new DeadEvent("out_of_range: " + path + ": does not fit " + type, true);
     }
 
-    /** Whether the event is JSON and only a declared field's value does not fit its type. */
-    boolean isMisfit() {
+    /** Whether the event can be read and only a declared field's value does not fit its type. */
+    public boolean isMisfit() {
         return misfit;
     }
 
     /** Returns the same with an element's index where its path has an array's {@code []}. */
-    DeadEvent inElement(String array, int index) {
+    public DeadEvent inElement(String array, int index) {
         return new DeadEvent(getMessage().replace(array + "[]", array + "[" + index + "]"), misfit);
     }
 }

@@ -3,8 +3,8 @@ package io.keystone.format;
 import org.apache.flink.table.data.GenericRowData;
 import org.apache.flink.table.types.logical.RowType;
 
-/** Decodes one event in one pass over its bytes. Not thread-safe: one per subtask. */
-final class EventDecoder {
+/** Decodes one JSON event in one pass over its bytes. */
+final class EventDecoder implements PayloadDecoder {
 
     private final ObjectDecoder fields;
     private final boolean decodes;
@@ -15,14 +15,8 @@ final class EventDecoder {
         this.decodes = columns.getFieldCount() > 0;
     }
 
-    /**
-     * Sets the declared columns in {@code row}, from position 0.
-     *
-     * <p>Without declared columns nothing is looked at, and every payload is good.
-     *
-     * @return null, or why the event is dead; then the columns hold anything.
-     */
-    String decode(byte[] payload, GenericRowData row) {
+    @Override
+    public String decode(byte[] payload, GenericRowData row) {
         if (!decodes) {
             return null;
         }

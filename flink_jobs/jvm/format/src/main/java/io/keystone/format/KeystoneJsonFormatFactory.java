@@ -11,13 +11,14 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.factories.DeserializationFormatFactory;
 import org.apache.flink.table.factories.DynamicTableFactory;
 import org.apache.flink.table.factories.FactoryUtil;
+import org.apache.flink.table.types.logical.RowType;
 
 /** Makes {@code 'format' = 'keystone-json'} known to Flink. What is decoded is what the table declares. */
 public final class KeystoneJsonFormatFactory implements DeserializationFormatFactory {
 
     public static final String IDENTIFIER = "keystone-json";
 
-    static final ConfigOption<List<String>> NULL_ON_TYPE_ERROR =
+    public static final ConfigOption<List<String>> NULL_ON_TYPE_ERROR =
             ConfigOptions.key("null-on-type-error")
                     .stringType()
                     .asList()
@@ -34,7 +35,7 @@ public final class KeystoneJsonFormatFactory implements DeserializationFormatFac
     public DecodingFormat<DeserializationSchema<RowData>> createDecodingFormat(
             DynamicTableFactory.Context context, ReadableConfig options) {
         FactoryUtil.validateFactoryOptions(this, options);
-        return new KeystoneJsonDecodingFormat(new Leniency(Set.copyOf(options.get(NULL_ON_TYPE_ERROR))));
+        return new EventDecodingFormat(new Json(new Leniency(Set.copyOf(options.get(NULL_ON_TYPE_ERROR)))));
     }
 
     @Override
@@ -45,5 +46,14 @@ public final class KeystoneJsonFormatFactory implements DeserializationFormatFac
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
         return Set.of(NULL_ON_TYPE_ERROR);
+    }
+
+    /** Payloads that are JSON objects. */
+    record Json(Leniency leniency) implements Encoding {
+
+        @Override
+        public PayloadDecoder decoder(RowType columns) {
+            return new EventDecoder(columns, leniency);
+        }
     }
 }

@@ -9,13 +9,13 @@ import java.util.Set;
  *
  * @param paths dotted paths of fields, or {@code *} for all.
  */
-record Leniency(Set<String> paths) implements Serializable {
+public record Leniency(Set<String> paths) implements Serializable {
 
-    static final Leniency NONE = new Leniency(Set.of());
+    public static final Leniency NONE = new Leniency(Set.of());
 
     private static final String ALL = "*";
 
-    boolean covers(String path) {
+    public boolean covers(String path) {
         return paths.contains(path) || paths.contains(ALL);
     }
 }

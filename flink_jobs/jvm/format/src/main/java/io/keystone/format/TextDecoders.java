@@ -9,14 +9,45 @@ import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.data.TimestampData;
 
 /** What JSON carries as text. */
-final class TextDecoders {
+public final class TextDecoders {
 
     /** Before year 1 and after year 9999 the calendars of Python, so of pyiceberg, and of SQL differ or end. */
     private static final int MIN_YEAR = 1;
 
     private static final int MAX_YEAR = 9999;
 
+    private static final int DATE_LENGTH = 10;
+
+    /** What a text in their place should have been. */
+    public static final String DATE = "expected a date like 2026-03-01";
+
+    public static final String TIMESTAMP = "expected a timestamp like 2026-03-01T12:00:00Z";
+
     private TextDecoders() {}
+
+    /** Returns the days since 1970 of {@code 2026-03-01}, null for any other text. */
+    public static Integer day(String text) {
+        if (text.length() == DATE_LENGTH) {
+            try {
+                LocalDate day = LocalDate.parse(text);
+                return day.getYear() >= MIN_YEAR ? (int) day.toEpochDay() : null;
+            } catch (DateTimeException notADay) {
+                return null;
+            }
+        }
+        return null;
+    }
+
+    /** Returns the point in time that the text names with a zone or offset, null for any other text. */
+    public static TimestampData time(String text) {
+        try {
+            OffsetDateTime time = OffsetDateTime.parse(text).withOffsetSameInstant(ZoneOffset.UTC);
+            boolean isHeld = time.getYear() >= MIN_YEAR && time.getYear() <= MAX_YEAR;
+            return isHeld ? TimestampData.fromInstant(time.toInstant().truncatedTo(ChronoUnit.MICROS)) : null;
+        } catch (DateTimeException notATime) {
+            return null;
+        }
+    }
 
     record Text(String path) implements FieldDecoder {
         @Override
@@ -27,22 +58,13 @@ final class TextDecoders {
 
     /** Four-digit years, {@code 2026-03-01}. */
     record Date(String path) implements FieldDecoder {
-        private static final int LENGTH = 10;
-
         @Override
         public Object decode(JsonCursor cursor) throws DeadEvent {
-            String text = text(cursor, path, "date").toString();
-            if (text.length() == LENGTH) {
-                try {
-                    LocalDate day = LocalDate.parse(text);
-                    if (day.getYear() >= MIN_YEAR) {
-                        return (int) day.toEpochDay();
-                    }
-                } catch (DateTimeException notADay) {
-                    // falls through
-                }
+            Integer day = day(text(cursor, path, "date").toString());
+            if (day == null) {
+                throw DeadEvent.wrongType(path, DATE);
             }
-            throw DeadEvent.wrongType(path, "expected a date like 2026-03-01");
+            return day;
         }
     }
 
@@ -58,14 +80,14 @@ final class TextDecoders {
                         return usual;
                     }
                 }
-                OffsetDateTime time = OffsetDateTime.parse(text.toString()).withOffsetSameInstant(ZoneOffset.UTC);
-                if (time.getYear() >= MIN_YEAR && time.getYear() <= MAX_YEAR) {
-                    return TimestampData.fromInstant(time.toInstant().truncatedTo(ChronoUnit.MICROS));
-                }
-            } catch (DateTimeException notATime) {
-                // falls through
+            } catch (DateTimeException noSuchDay) {
+                throw DeadEvent.wrongType(path, TIMESTAMP);
             }
-            throw DeadEvent.wrongType(path, "expected a timestamp like 2026-03-01T12:00:00Z");
+            TimestampData time = time(text.toString());
+            if (time == null) {
+                throw DeadEvent.wrongType(path, TIMESTAMP);
+            }
+            return time;
         }
     }
 

@@ -1,20 +1,25 @@
 package io.keystone.format;
 
 /** Strict UTF-8 (RFC 3629): Jackson lets overlong forms and encoded surrogates pass, and does not look at skipped text. */
-final class Utf8 {
+public final class Utf8 {
 
     private Utf8() {}
 
     /** Returns the index of the first byte that begins no well-formed character, or -1. */
     static int malformedAt(byte[] bytes) {
-        int at = 0;
-        while (at < bytes.length) {
-            if (at + Long.BYTES <= bytes.length && Words.high(Words.at(bytes, at)) == Words.NOTHING) {
+        return malformedAt(bytes, 0, bytes.length);
+    }
+
+    /** The same of a part; a character that does not end in it is malformed. */
+    public static int malformedAt(byte[] bytes, int start, int end) {
+        int at = start;
+        while (at < end) {
+            if (at + Long.BYTES <= end && Words.high(Words.at(bytes, at)) == Words.NOTHING) {
                 at += Long.BYTES;
                 continue;
             }
             int length = characterLength(bytes, at);
-            if (length == 0) {
+            if (length == 0 || at + length > end) {
                 return at;
             }
             at += length;

@@ -20,9 +20,10 @@ class KeystoneJsonFormatTest {
     private static final RowType COLUMNS = EventDecoderTest.COLUMNS;
     private static final int ARITY = COLUMNS.getFieldCount();
 
-    private static KeystoneJsonDeserializationSchema schema(int errorPosition, int rawPosition, int arity) {
-        KeystoneJsonDeserializationSchema schema =
-                new KeystoneJsonDeserializationSchema(COLUMNS, EventDecoderTest.STRICT, null, arity, errorPosition, rawPosition);
+    private static EventDeserializationSchema schema(int errorPosition, int rawPosition, int arity) {
+        EventDeserializationSchema schema =
+                new EventDeserializationSchema(
+                        COLUMNS, new KeystoneJsonFormatFactory.Json(EventDecoderTest.STRICT), null, arity, errorPosition, rawPosition);
         schema.open(null);
         return schema;
     }
@@ -60,7 +61,7 @@ class KeystoneJsonFormatTest {
     @Test
     void aRecordWithoutValueIsNotDropped() {
         List<RowData> out = new ArrayList<>();
-        schema(ARITY, KeystoneJsonDeserializationSchema.NOT_ASKED_FOR, ARITY + 1).deserialize(null, new ListCollector<>(out));
+        schema(ARITY, EventDeserializationSchema.NOT_ASKED_FOR, ARITY + 1).deserialize(null, new ListCollector<>(out));
         assertEquals(1, out.size());
         assertEquals("no_value: the record has no value", out.get(0).getString(ARITY).toString());
     }

@@ -9,30 +9,30 @@ import org.apache.flink.table.types.logical.RowType;
 import org.apache.flink.util.Collector;
 
 /** One row per record, always: an event that can't be decoded is a row of nulls with the reason in {@code error}. */
-final class KeystoneJsonDeserializationSchema implements DeserializationSchema<RowData>, EventDeserializer {
+final class EventDeserializationSchema implements DeserializationSchema<RowData>, EventDeserializer {
 
     static final int NOT_ASKED_FOR = -1;
 
     private static final long serialVersionUID = 1L;
 
     private final RowType columns;
-    private final Leniency leniency;
+    private final Encoding encoding;
     private final TypeInformation<RowData> producedType;
     private final int arity;
     private final int errorPosition;
     private final int rawPosition;
 
-    private transient EventDecoder decoder;
+    private transient PayloadDecoder decoder;
 
-    KeystoneJsonDeserializationSchema(
+    EventDeserializationSchema(
             RowType columns,
-            Leniency leniency,
+            Encoding encoding,
             TypeInformation<RowData> producedType,
             int arity,
             int errorPosition,
             int rawPosition) {
         this.columns = columns;
-        this.leniency = leniency;
+        this.encoding = encoding;
         this.producedType = producedType;
         this.arity = arity;
         this.errorPosition = errorPosition;
@@ -41,7 +41,7 @@ final class KeystoneJsonDeserializationSchema implements DeserializationSchema<R
 
     @Override
     public void open(InitializationContext context) {
-        decoder = new EventDecoder(columns, leniency);
+        decoder = encoding.decoder(columns);
     }
 
     @Override

@@ -15,7 +15,7 @@ import org.apache.flink.table.types.logical.RowType;
 import org.apache.flink.table.types.utils.DataTypeUtils;
 
 /** What the format offers beside the declared columns: why an event is dead, and its bytes. */
-final class KeystoneJsonDecodingFormat implements DecodingFormat<DeserializationSchema<RowData>> {
+public final class EventDecodingFormat implements DecodingFormat<DeserializationSchema<RowData>> {
 
     /** Null when the event decoded; else {@code code: text} (docs/event-format.md lists the codes). */
     static final String ERROR = "error";
@@ -23,11 +23,11 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
     /** The payload as it came, of good and dead events alike; a reference, not a copy. */
     static final String RAW = "raw";
 
-    private final Leniency leniency;
+    private final Encoding encoding;
     private List<String> metadata = List.of();
 
-    KeystoneJsonDecodingFormat(Leniency leniency) {
-        this.leniency = leniency;
+    public EventDecodingFormat(Encoding encoding) {
+        this.encoding = encoding;
     }
 
     @Override
@@ -49,9 +49,9 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
                 metadata.stream().map(key -> DataTypes.FIELD(key, listReadableMetadata().get(key))).toList();
         DataType producedType = DataTypeUtils.appendRowFields(physicalType, extra);
         RowType columns = (RowType) physicalType.getLogicalType();
-        return new KeystoneJsonDeserializationSchema(
+        return new EventDeserializationSchema(
                 columns,
-                leniency,
+                encoding,
                 context.createTypeInformation(producedType),
                 columns.getFieldCount() + metadata.size(),
                 position(columns, ERROR),
@@ -60,7 +60,7 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
 
     private int position(RowType columns, String key) {
         int index = metadata.indexOf(key);
-        return index < 0 ? KeystoneJsonDeserializationSchema.NOT_ASKED_FOR : columns.getFieldCount() + index;
+        return index < 0 ? EventDeserializationSchema.NOT_ASKED_FOR : columns.getFieldCount() + index;
     }
 
     @Override
@@ -70,13 +70,13 @@ final class KeystoneJsonDecodingFormat implements DecodingFormat<Deserialization
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof KeystoneJsonDecodingFormat that
-                && leniency.equals(that.leniency)
+        return other instanceof EventDecodingFormat that
+                && encoding.equals(that.encoding)
                 && metadata.equals(that.metadata);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(leniency, metadata);
+        return Objects.hash(encoding, metadata);
     }
 }
