@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pyiceberg.table import Table
@@ -19,6 +19,7 @@ from assets.backfill.table_events import TableEvents, newest
 from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.iceberg_files import hour_of
 from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.gateways.schema_registry import NoRegistry, SchemaRegistry
 from keystone_platform.plan.backfill import KAFKA, Backfill, EventSource, Outline, Request, TableSnapshot
 from keystone_platform.plan.hour_proof import HourProof
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
@@ -39,6 +40,7 @@ class Servers:
     Attributes:
         properties: of a Kafka client, for the proof.
         prove: is called after a swap with the hours that it changed.
+        registry: of the writers' schemas, for streams in Avro and Protobuf.
     """
 
     lake: IcebergLake
@@ -46,6 +48,7 @@ class Servers:
     properties: Mapping[str, str]
     jobs: JobRunner
     prove: Prove = unproven
+    registry: SchemaRegistry = field(default_factory=NoRegistry)
 
     def events(self, plan: RouterPlan, source: EventSource) -> Events:
         """Return the route's events at the source; see TableEvents.at for what may be wrong with a table."""
@@ -114,7 +117,7 @@ def preview(servers: Servers, plan: RouterPlan, request: Request, tell: Tell) ->
     outlined = outline_of(servers, plan, request)
     events, table = servers.events(plan, outlined.source), servers.lake.load(_table_of(plan))
     with servers.lake.translated():
-        wanted, held = expected(events, plan, outlined.scope, tell)
+        wanted, held = expected(events, plan, outlined.scope, servers.registry, tell)
         survey = Survey(outlined.scope, held)
         present = sum(share.rows for share in survey.shares(table))
         return Preview(_table_of(plan), outlined, present, wanted, survey.kept(table))
@@ -167,7 +170,7 @@ def _swap(
         servers.jobs.run(plan, backfill, bool(written(table, backfill)), tell)
         table.refresh()
         files = written(table, backfill)
-        proof = prove(events, plan, backfill.scope, table, files, tell)
+        proof = prove(events, plan, backfill.scope, table, files, servers.registry, tell)
         _refuse_unproven(backfill, proof)
         tell(f"swapping {proof.written:,} rows in")
         return swap(table, backfill, files, servers.jobs.clock, proof.held), proof.expected

@@ -14,6 +14,7 @@ from keystone_platform.gateways.clock import Clock, SystemClock
 from keystone_platform.gateways.flink_rest import FlinkRest
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.lake import IcebergLake
+from keystone_platform.gateways.schema_registry import registry_of
 from keystone_platform.gateways.submit import SubprocessSubmitter
 from keystone_platform.plan.hour_proof import HourProof
 from keystone_platform.plan.router_plan import RouterPlan
@@ -37,7 +38,7 @@ def connect(settings: Settings) -> Servers:
         checkpoints=settings.checkpoints,
     )
     lake, kafka = IcebergLake(settings), ConfluentKafka(settings.kafka)
-    return Servers(lake, kafka, settings.kafka, jobs, _prover(settings, clock))
+    return Servers(lake, kafka, settings.kafka, jobs, _prover(settings, clock), registry_of(settings.registry))
 
 
 def _prover(settings: Settings, clock: Clock) -> Prove:

@@ -18,6 +18,7 @@ from assets.backfill.held import Held
 from assets.backfill.rows import OFFSET, PARTITION, TOPIC, identities
 from keystone_platform.audit.expectation import Expectation, create_expected
 from keystone_platform.audit.records import Record
+from keystone_platform.gateways.schema_registry import SchemaRegistry
 from keystone_platform.plan.backfill import Scope
 from keystone_platform.plan.router_plan import RouterPlan
 
@@ -74,21 +75,29 @@ class BranchProof:
         )
 
 
-def expected(events: Events, plan: RouterPlan, scope: Scope, tell: Tell) -> tuple[Expected, Held | None]:
+def expected(
+    events: Events, plan: RouterPlan, scope: Scope, registry: SchemaRegistry, tell: Tell
+) -> tuple[Expected, Held | None]:
     """Read the scope's events and decide what should become of each; see `prove`. Returns as well which there are."""
-    with _session(events, plan, scope, tell) as session:
+    with _session(events, plan, scope, registry, tell) as session:
         return _expected(session), _held(session, events)
 
 
 def prove(
-    events: Events, plan: RouterPlan, scope: Scope, table: Table, files: Sequence[DataFile], tell: Tell
+    events: Events,
+    plan: RouterPlan,
+    scope: Scope,
+    table: Table,
+    files: Sequence[DataFile],
+    registry: SchemaRegistry,
+    tell: Tell,
 ) -> BranchProof:
     """Compare the rows of these files with an independent evaluation of the plan over the scope's events.
 
     Blocks for about 20 s for a million events; identities spill to disk. Raises Transient or Terminal when the
     source does not give the events any more.
     """
-    with _session(events, plan, scope, tell) as session:
+    with _session(events, plan, scope, registry, tell) as session:
         session.execute('CREATE TABLE branch (topic VARCHAR, part INTEGER, "offset" BIGINT)')
         for file in files:
             for batch in identities(table, file):
@@ -110,7 +119,9 @@ def prove(
 
 
 @contextmanager
-def _session(events: Events, plan: RouterPlan, scope: Scope, tell: Tell) -> Iterator[duckdb.DuckDBPyConnection]:
+def _session(
+    events: Events, plan: RouterPlan, scope: Scope, registry: SchemaRegistry, tell: Tell
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a session whose table `expected` has a row for each event of the scope."""
     with (
         tempfile.TemporaryDirectory(prefix="keystone-backfill-") as spill,
@@ -120,7 +131,7 @@ def _session(events: Events, plan: RouterPlan, scope: Scope, tell: Tell) -> Iter
         session.execute("SET memory_limit = '1GB'")
         session.execute("SET temp_directory = ?", [spill])
         create_expected(session)
-        expectation = Expectation(session, plan)
+        expectation = Expectation(session, plan, registry)
         read = 0
         for topic, records in events.records(scope):
             if mine := [record for record in records if scope.holds_time(_time(record))]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pyiceberg.schema import Schema, index_by_id
 from pyiceberg.types import DoubleType, FloatType, IcebergType, ListType, MapType, NestedField, StructType
@@ -16,12 +16,13 @@ def column_list(schema: Schema) -> str:
     return ", ".join(quoted(field.name) for field in schema.fields)
 
 
-def order_by(schema: Schema, sort_by: Sequence[str]) -> str:
+def order_by(schema: Schema, sort_by: Sequence[str], constant: Collection[str] = ()) -> str:
     """Return the order of a compacted file: the declared columns, then the identity.
 
-    A declared column that the table does not have yet is left out: it gets it with the next deployment.
+    A declared column that the table does not have yet is left out: it gets it with the next deployment. So is one that
+    is known to have one value only: a text in the key of a sort costs.
     """
-    known = {field.name for field in schema.fields}
+    known = {field.name for field in schema.fields} - set(constant)
     chosen = [name for name in dict.fromkeys((*sort_by, *IDENTITY)) if name in known]
     return ", ".join(quoted(name) for name in chosen)
 

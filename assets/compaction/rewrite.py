@@ -154,12 +154,19 @@ class _Rewrite:
         codec = self._table.properties.get("write.parquet.compression-codec", "zstd")
         level = f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}" if codec == "zstd" else ""
         limit = "" if dictionaries else ", DICTIONARY_SIZE_LIMIT 0"
+        order = order_by(schema, sort_by, self._constant(source))
         self._session.execute(
-            f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order_by(schema, sort_by)}) "
+            f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order}) "
             f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, "
             f"ROW_GROUP_SIZE {self._group_rows}, STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}{limit}, "
             f"FIELD_IDS {field_ids(schema)})"
         )
+
+    def _constant(self, source: str) -> tuple[str, ...]:
+        """Return the topic's column if all rows are of one topic, as they are unless dead letters were replayed."""
+        topic = quoted(IDENTITY[0])
+        statement = f"SELECT min({topic}) = max({topic}) AND count({topic}) = count(*) FROM {source}"
+        return (IDENTITY[0],) if self._session.execute(statement).fetchall()[0][0] else ()
 
     def _duplicates(self, target: str) -> int:
         same = " AND ".join(f"{quoted(name)} = lag({quoted(name)}) OVER ()" for name in IDENTITY)

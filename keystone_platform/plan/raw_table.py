@@ -19,8 +19,12 @@ def refuse_unless_raw(table: str, plan: RouterPlan, declared: Mapping[str, Route
         declared: the plan of the route into each declared table.
 
     Raises:
-        InvalidSpec: it is the route's own table, of another topic, filtered, or lands columns.
+        InvalidSpec: it is the route's own table, of another topic, filtered, or lands columns; or the payloads are not
+            JSON.
     """
+    if plan.source.format:
+        message = f"payloads of {plan.stream} are {plan.source.format}, and from a table only JSON is decoded"
+        raise InvalidSpec(message, mend="Backfill from Kafka, without --from-table.")
     if isinstance(plan.target, WarehouseTarget) and plan.target.table == table:
         message = f"{table} is the table of {plan.route} itself"
         raise InvalidSpec(message, mend="Its payloads would be replaced by columns: name another table to read from.")

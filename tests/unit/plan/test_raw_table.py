@@ -56,3 +56,9 @@ def test_one_that_can_not_hold_the_events_is_refused(
     with pytest.raises(InvalidSpec, match=complaint) as refused:
         refuse_unless_raw(table, TARGET, declared)
     assert refused.value.mend
+
+
+def test_payloads_that_are_not_json_are_read_from_kafka_only() -> None:
+    target = TARGET.model_copy(update={"source": TARGET.source.model_copy(update={"format": "avro"})})
+    with pytest.raises(InvalidSpec, match="payloads of plays are avro"):
+        refuse_unless_raw("raw.plays", target, DECLARED)
