@@ -40,7 +40,7 @@ class Room:
 def room_for(row_bytes: int, memory_bytes: int) -> Room:
     """Return as many threads as can sort rows of that size in that memory.
 
-    One thread has to; so rows of more than about 2.5 KB get more than the default memory, 240 MB for each further KB.
+    One thread has to; so rows of more than about 4.9 KB get more than the default memory, 240 MB for each further KB.
     """
     merged = MERGED_ROWS * row_bytes
     threads = max(1, (memory_bytes - BASE_BYTES) // max(merged, 1))
