@@ -1,4 +1,4 @@
-"""What a tick of the landing sensor costs for many tables that all have news; on local files."""
+"""What a tick of the landing sensor costs for many tables that all have news: local files, a real Kafka broker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import dagster as dg
+from confluent_kafka import Producer
 
 from assets.landed import landing_sensor
 from assets.resource import WarehouseResource
@@ -13,7 +14,8 @@ from assets.routes import warehouse_routes
 from bench.warehouse_tables import add, new_table, small_files
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.spec.loader import load_streams
-from tests.contract.lake_tables import local_settings
+from keystone_platform.stack.embedded import EmbeddedStack
+from tests.contract.lake_tables import TEN, local_settings
 
 STREAM = """
 stream: {name}
@@ -25,7 +27,16 @@ routes:
 
 
 def tick_seconds(folder: Path, tables: int) -> float:
-    """Return the seconds of the first tick over so many tables of two files each; the events are not stored."""
+    """Return the seconds of the first tick over so many tables of two files each; what it reports is not stored."""
+    stack = EmbeddedStack(folder / "stack", streams=folder / "streams", usual_ports=False)
+    try:
+        kafka = stack.up(without=("s3", "flink", "dagster")).settings.kafka
+        return _tick_seconds(folder, tables, kafka)
+    finally:
+        stack.down()
+
+
+def _tick_seconds(folder: Path, tables: int, kafka: dict[str, str]) -> float:
     streams = folder / "streams"
     streams.mkdir()
     names = [f"bench{number:03d}" for number in range(tables)]
@@ -35,8 +46,12 @@ def tick_seconds(folder: Path, tables: int) -> float:
         _, table = new_table(folder / "lake", f"events.{name}")
         made = made or small_files(table, folder / "small", 2, rows=100)
         add(table, made)
+    producer = Producer(kafka)
+    for name in names:
+        producer.produce(name, b"{}", timestamp=int(TEN.timestamp() * 1000))
+    assert producer.flush(60) == 0
     settings = folder / "settings.json"
-    settings.write_text(local_settings(folder / "lake").model_dump_json())
+    settings.write_text(local_settings(folder / "lake").model_copy(update={"kafka": kafka}).model_dump_json())
     fleet = load_streams(streams)
     sensor = landing_sensor(warehouse_routes(fleet, plan_fleet(fleet)))
     resource = WarehouseResource(settings_file=str(settings))

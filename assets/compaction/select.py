@@ -29,8 +29,8 @@ class Policy:
 
     min_files: int = 5
     small_bytes: int = SMALL_FILE_BYTES
-    group_bytes: int = 112 * MEBIBYTE
-    row_group_bytes: int = 112 * MEBIBYTE
+    group_bytes: int = 100 * MEBIBYTE
+    row_group_bytes: int = 100 * MEBIBYTE
     quiet: timedelta = timedelta(minutes=5)
     settled: timedelta = HOUR
     memory_bytes: int = 1280 * MEBIBYTE
