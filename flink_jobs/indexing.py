@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flink_jobs import documents, sql, tables
 from keystone_platform.plan.router_plan import SearchTarget
 from keystone_platform.plan.submission import Connection
-from keystone_platform.spec.models import DATE_PLACEHOLDER
+from keystone_platform.spec.sinks import DATE_PLACEHOLDER
 
 INDEX_DOCUMENTS = "index_documents"
 """The function that indexes: (index, id, document) -> null, or why the search cluster refused it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keystone_platform.plan.backfill import Backfill, TableSnapshot
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission
-from keystone_platform.spec.models import CHECKPOINT_TIMEOUT_S
+from keystone_platform.spec.sinks import CHECKPOINT_TIMEOUT_S
 
 LARGEST_PARALLELISM = 1024
 """The spec's bound. A job can never be rescaled beyond the value that it was first started with."""

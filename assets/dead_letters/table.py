@@ -19,7 +19,7 @@ from pyiceberg.types import (
 
 from keystone_platform.dead_letters.letter import DeadLetter
 from keystone_platform.gateways.iceberg_schema import TABLE_PROPERTIES
-from keystone_platform.spec.models import DEAD_LETTER_NAMESPACE
+from keystone_platform.spec.names import DEAD_LETTER_NAMESPACE
 
 _COLUMNS: Mapping[str, IcebergType] = {
     "died_at": TimestamptzType(),

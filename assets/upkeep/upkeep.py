@@ -22,7 +22,7 @@ from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.iceberg_schema import is_hourly
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import ObjectStore
-from keystone_platform.spec.models import DEAD_LETTER_NAMESPACE
+from keystone_platform.spec.names import DEAD_LETTER_NAMESPACE
 
 
 @dataclass(frozen=True)

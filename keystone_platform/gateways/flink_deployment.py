@@ -13,7 +13,7 @@ from typing import Any
 from keystone_platform.gateways.flink_home import JAVA_OPTIONS
 from keystone_platform.plan.submission import ApplicationRequest, Connection, Submission
 from keystone_platform.settings import KubernetesSettings, Resources, S3Settings, Settings
-from keystone_platform.spec.models import CHECKPOINT_TIMEOUT_S
+from keystone_platform.spec.sinks import CHECKPOINT_TIMEOUT_S
 
 API_VERSION = "flink.apache.org/v1beta1"
 KIND = "FlinkDeployment"

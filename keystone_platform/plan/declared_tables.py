@@ -11,7 +11,7 @@ from keystone_platform.plan.plan_router import FleetPlan, plan_fleet
 from keystone_platform.plan.router_plan import RouterPlan, WarehouseTarget
 from keystone_platform.spec.fleet import LoadedRoute
 from keystone_platform.spec.loader import load_streams_leniently
-from keystone_platform.spec.models import WarehouseSink
+from keystone_platform.spec.sinks import WarehouseSink
 
 
 @dataclass(frozen=True)

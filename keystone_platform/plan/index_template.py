@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from keystone_platform.plan.router_plan import RouterPlan, SearchTarget
-from keystone_platform.spec.models import DATE_PLACEHOLDER
+from keystone_platform.spec.sinks import DATE_PLACEHOLDER
 from keystone_platform.spec.types import Array, Field, FieldType, Scalar, Struct
 
 PRIORITY = 100

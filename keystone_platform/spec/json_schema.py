@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from keystone_platform.spec.models import FieldName, FieldPath, StreamSpec
+from keystone_platform.spec.models import StreamSpec
+from keystone_platform.spec.names import FieldName, FieldPath
 from keystone_platform.spec.types import Array, Scalar
 from keystone_platform.spec.wording import FORMS, MODELS
 

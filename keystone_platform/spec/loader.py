@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.spec import rules, wording
+from keystone_platform.spec.candidate import Candidate
 from keystone_platform.spec.fleet import Fleet, LoadedRoute, LoadedStream
 from keystone_platform.spec.models import StreamSpec
-from keystone_platform.spec.rules import Candidate
 from keystone_platform.spec.schema import schema_problems
 from keystone_platform.spec.yaml_tree import NodePath, YamlProblem, YamlTree, dotted, read_yaml
 

@@ -12,145 +12,20 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from keystone_platform.spec.base import Spec
+from keystone_platform.spec.names import (
+    REPLAY_INFIX,
+    FieldName,
+    FieldPath,
+    Name,
+    TopicName,
+)
 from keystone_platform.spec.producer import DEFAULT_PRODUCER, ProducerSpec
 from keystone_platform.spec.schema import struct_of
+from keystone_platform.spec.sinks import SinkSpec
 from keystone_platform.spec.types import OnTypeError, Struct
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""Name of a stream, a route or a column of our own making."""
-
-FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
-"""Name of a field of the payload, as producers spell it. A leading underscore is reserved for metadata columns."""
-
-TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,244}[A-Za-z0-9_-]$")]
-"""A Kafka topic; four characters are kept free for the dead letters' suffix; `.` and `..` are none."""
-
-LONGEST_TOPIC = 249
-"""Characters of a Kafka topic's name, at most."""
-
-DEAD_LETTER_NAMESPACE = "dead_letters"
-"""Namespace of the tables of landed dead letters, one a stream."""
-
-REPLAY_INFIX = ".replay."
-"""Between a stream's topic and a route's name: the topic of the route's replayed dead letters."""
-
-TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}$")]
-"""`namespace.table`."""
-
-FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*$")]
-"""A field of the payload, dotted when nested: `device.type`."""
 
 FIRST_HOUR = datetime(2026, 1, 1, tzinfo=UTC)
 """Default of `since`: the first hour that Dagster shows as a partition."""
-
-
-ColumnName = Annotated[str, StringConstraints(pattern=r"^_?[A-Za-z][A-Za-z0-9_]{0,127}$")]
-"""A column of a sink: one that is selected, or one of Keystone's own."""
-
-SORTABLE_METADATA = ("_time", "_guid", "_host", "_app")
-"""Keystone's own columns by which a table's files may be sorted; the identity always comes last."""
-
-
-class RenamedColumn(Spec):
-    """A column of the table with the name that it had before."""
-
-    name: str
-    was: str
-
-
-def _renamed(value: Any) -> Any:  # noqa: ANN401 - raw YAML
-    """Turn the YAML's mapping of new names to old ones into RenamedColumns; rules.py looks at the names."""
-    if isinstance(value, dict) and all(isinstance(each, str) for pair in value.items() for each in pair):
-        return [{"name": name, "was": was} for name, was in value.items()]
-    if isinstance(value, tuple):
-        return value
-    message = "a mapping of new names to old ones"
-    raise ValueError(message)
-
-
-class WarehouseSink(Spec):
-    """Lands rows in an Iceberg table, exactly once."""
-
-    table: TableName
-    sort_by: tuple[ColumnName, ...] = Field(default=(), max_length=4)
-    """Columns that compaction sorts an hour's files by, before topic, partition and offset."""
-    keep_days: int | None = Field(default=None, ge=1, le=36_500, strict=True)
-    """Days after which an hour of rows is deleted, by the rows' time; without it they stay."""
-    renamed: Annotated[tuple[RenamedColumn, ...], BeforeValidator(_renamed)] = ()
-    """Columns that the table may still have under an old name; harmless once it has the new one."""
-    dropped: tuple[str, ...] = ()
-    """Columns, no longer selected, that the table shall have no more."""
-    raw: bool = Field(default=False, strict=True)
-    """Lands every event's payload as it came, as bytes, and decodes nothing, whatever schema the stream declares."""
-
-
-CHECKPOINT_TIMEOUT_S = 300
-"""How long a checkpoint may take before Flink gives it up."""
-
-RECOVERY_MARGIN_S = 300
-"""How long a router may be away after a checkpoint without its Kafka transaction timing out, at the least."""
-
-TRANSACTION_TIMEOUT_S = 900
-"""Default of `transaction_timeout_s`, and what a broker allows at most unless its configuration says otherwise."""
-
-Delivery = Literal["at_least_once", "exactly_once"]
-
-
-class KafkaSink(Spec):
-    """Passes events on to another topic."""
-
-    topic: TopicName
-    key: FieldPath = "keep"
-    """The record's key: `keep` (as it came), `none`, or a field of the payload, dotted when nested."""
-    delivery: Delivery = "at_least_once"
-    """`exactly_once` writes in transactions: consumers have to read with `isolation.level=read_committed`."""
-    transaction_timeout_s: int = Field(default=TRANSACTION_TIMEOUT_S, ge=1, le=7 * 24 * 3600, strict=True)
-    """Seconds after which Kafka gives up a transaction of a router that is away; of `exactly_once` only."""
-
-    @model_validator(mode="after")
-    def _has_transactions(self) -> KafkaSink:
-        if self.delivery == "at_least_once" and "transaction_timeout_s" in self.model_fields_set:
-            message = "`transaction_timeout_s` is for `delivery: exactly_once`; remove one or add the other"
-            raise ValueError(message)
-        return self
-
-
-DATE_PLACEHOLDER = "{date}"
-"""In an index's name: the day (UTC) of the event's time, `2026.11.22`."""
-
-IndexName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]|\{date\})*$", max_length=200)]
-"""Stricter than the server, which takes no upper case, none of \\/*?"<>| ,#: and no leading `_`, `-`, `+` either."""
-
-
-class SearchSink(Spec):
-    """Indexes events under their guid, so that an event read twice is one document."""
-
-    index: IndexName
-
-
-SinkKind = Literal["warehouse", "kafka", "search"]
-
-
-class SinkSpec(Spec):
-    """Exactly one of the sinks."""
-
-    warehouse: WarehouseSink | None = None
-    kafka: KafkaSink | None = None
-    search: SearchSink | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> SinkSpec:
-        if sum(sink is not None for sink in (self.warehouse, self.kafka, self.search)) != 1:
-            message = "name exactly one sink: warehouse, kafka or search"
-            raise ValueError(message)
-        return self
-
-    @property
-    def kind(self) -> SinkKind:
-        """Which sink it is."""
-        if self.warehouse:
-            return "warehouse"
-        return "kafka" if self.kafka else "search"
 
 
 class SelectItem(Spec):

@@ -8,11 +8,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.spec.models import FieldName, RouteSpec, WarehouseSink
+from keystone_platform.spec.models import RouteSpec
+from keystone_platform.spec.names import FieldName
+from keystone_platform.spec.sinks import WarehouseSink
 from keystone_platform.spec.yaml_tree import NodePath
 
 if TYPE_CHECKING:
-    from keystone_platform.spec.rules import Candidate
+    from keystone_platform.spec.candidate import Candidate
 
 _NAME = re.compile(FieldName.__metadata__[0].pattern)  # type: ignore[attr-defined]
 

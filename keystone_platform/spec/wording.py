@@ -8,20 +8,9 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from keystone_platform.spec.base import Spec
-from keystone_platform.spec.models import (
-    AutoscaleSpec,
-    DeadLetterLimit,
-    HealthSpec,
-    KafkaSink,
-    RenamedColumn,
-    RouteSpec,
-    SearchSink,
-    SelectItem,
-    SinkSpec,
-    StreamSpec,
-    WarehouseSink,
-)
+from keystone_platform.spec.models import AutoscaleSpec, DeadLetterLimit, HealthSpec, RouteSpec, SelectItem, StreamSpec
 from keystone_platform.spec.producer import ProducerSpec
+from keystone_platform.spec.sinks import KafkaSink, RenamedColumn, SearchSink, SinkSpec, WarehouseSink
 
 Keys = tuple[str, ...]
 """Place in a stream file without list positions: `("routes", "sink")`."""

@@ -18,7 +18,8 @@ from keystone_platform.plan.plan_router import plan_router
 from keystone_platform.producer import typed_values, validation
 from keystone_platform.producer.validation import validator
 from keystone_platform.schemas.document import Contract
-from keystone_platform.spec.models import KafkaSink, RouteSpec, SinkSpec, StreamSpec, WarehouseSink
+from keystone_platform.spec.models import RouteSpec, StreamSpec
+from keystone_platform.spec.sinks import KafkaSink, SinkSpec, WarehouseSink
 from keystone_platform.spec.types import OnTypeError, Struct
 from tests.unit.schemas.strategies import SCHEMAS, payloads
 from tests.unit.test_audit_decode import COLUMNS, DEAD
