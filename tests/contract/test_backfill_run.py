@@ -144,9 +144,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def told_by(patch: pytest.MonkeyPatch, proof: Callable[[int], BranchProof]) -> None:
     """Let the proof say this of so many rows in the branch; the real one needs a broker."""
 
-    def prove(
-        _events: object, _plan: object, _scope: object, _table: object, files: Sequence[object], _tell: object
-    ) -> object:
+    def prove(_events: object, _plan: object, _scope: object, _table: object, files: object, *_: object) -> object:
         return proof(sum(file.record_count for file in files))  # type: ignore[attr-defined] # data files
 
     patch.setattr(work, "prove", prove)
