@@ -46,8 +46,20 @@ class DropReason(StrEnum):
     UNKNOWN_STREAM = "unknown_stream"
     """The declared streams are known, and this is none of them; or its name is no topic's."""
 
+    NO_CLUSTER = "no_cluster"
+    """The producer was given none of the clusters that the stream lives on."""
+
     INVALID = "invalid"
     """The validation hook refused the payload."""
+
+
+NEVER_SENT = frozenset(DropReason) - {
+    DropReason.TIMED_OUT,
+    DropReason.REFUSED,
+    DropReason.CLOSED,
+    DropReason.TOO_LARGE,
+}
+"""Reasons of events that no broker was sent."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,22 @@ class Counts:
     def pending(self) -> int:
         """Events whose outcome is not known yet."""
         return self.attempted - self.acknowledged - self.dropped_total
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of a cluster, since the producer began.
+
+    Attributes:
+        sent: handed to librdkafka.
+        done: of these, acknowledged or given up, for any reason.
+        timed_out: given up because the cluster did not acknowledge in time.
+    """
+
+    sent: int
+    acknowledged: int
+    done: int
+    timed_out: int
 
 
 Snapshot = tuple[int, int, tuple[tuple[str, int], ...]]
@@ -172,6 +200,26 @@ class Account:
     def counts(self) -> Counts:
         """Return the counts of all together."""
         return added(self.by_place().values())
+
+    def sums(self, cluster: str) -> Sums:
+        """Return the sums of a cluster; outcomes are read before the attempts, as in `Tally.snapshot`."""
+        sent = acknowledged = done = timed_out = 0
+        for place, counts in list(self._settled.items()):
+            if place.cluster == cluster:  # none of these is pending
+                given_up = counts.dropped_total - sum(counts.dropped.get(reason, 0) for reason in NEVER_SENT)
+                acknowledged += counts.acknowledged
+                sent += counts.acknowledged + given_up
+                done += counts.acknowledged + given_up
+                timed_out += counts.dropped.get(DropReason.TIMED_OUT, 0)
+        for tally in self.tallies():
+            if tally.cluster == cluster:
+                taken, dropped = tally.acknowledged, sum(tally.dropped.values())
+                refused = sum(tally.dropped[reason] for reason in NEVER_SENT)
+                acknowledged += taken
+                done += taken + dropped - refused
+                timed_out += tally.dropped[DropReason.TIMED_OUT]
+                sent += tally.attempted - refused
+        return Sums(sent, acknowledged, done, timed_out)
 
 
 def added(parts: Iterable[Counts]) -> Counts:

@@ -46,17 +46,23 @@ class Auditor:
         self._open = 0
         self._lock = threading.Lock()
         self._is_over = threading.Event()
+        self._is_hastened = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keystone-producer-audit", daemon=True)
         self._thread.start()
 
     def close(self, deadline_s: float) -> None:
         """Write the final audit event and wait for it, not much longer than `deadline_s`."""
         self._is_over.set()
+        self._is_hastened.set()
         self._thread.join()
         self.write(final=True)
         end = clock.monotonic() + min(deadline_s, _LAST_S)
         while self._open and clock.monotonic() < end:
             self._engine.audit_client().flush(_STEP_S)
+
+    def hasten(self) -> None:
+        """Write an audit event at once, in the auditor's thread."""
+        self._is_hastened.set()
 
     def abandon(self) -> None:
         """End in a child process: the thread is not in it."""
@@ -101,6 +107,7 @@ class Auditor:
                 for tally, (attempted, acknowledged, dropped) in told
             ],
             "retried": [each for each in retried if each[2]],
+            "using": self._engine.using(),
         }
 
     def _report(
@@ -132,5 +139,9 @@ class Auditor:
 
     def _run(self) -> None:
         interval = self._engine.settings.audit_interval_s
-        while not self._is_over.wait(interval - clock.time() % interval):
+        while True:
+            self._is_hastened.wait(interval - clock.time() % interval)
+            self._is_hastened.clear()
+            if self._is_over.is_set():
+                return
             self.write()

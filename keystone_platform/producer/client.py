@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from keystone_platform.producer.accounting import DropReason
 from keystone_platform.producer.problems import LOGGER, Reporter
+from keystone_platform.producer.roster import Cluster
 from keystone_platform.producer.terms import Acks
 
 MAX_EVENT_BYTES = 10 * 1024 * 1024
@@ -74,18 +74,6 @@ _BUSY_S = 0.02
 _LAST_POLLS_S = 1.0
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A Kafka cluster by the name that its events are counted under.
-
-    Attributes:
-        kafka: properties as a Kafka client takes them; at least `bootstrap.servers`. They may hold secrets.
-    """
-
-    name: str
-    kafka: Mapping[str, str] = field(repr=False)
-
-
 class Enough(Exception):
     """Raised by a delivery report to end a poll; librdkafka keeps the reports that are left for the next one."""
 
@@ -94,7 +82,7 @@ ENOUGH = Enough()
 
 
 class Buffer:
-    """What events on their way to Kafka take, over all clients of a producer.
+    """What events on their way to one cluster take.
 
     Two sums that only grow, each added to in one statement; see accounting.py on why that needs no lock.
     """
@@ -163,6 +151,17 @@ class Client:
     def is_serving(self) -> bool:
         """Whether the caller is within a report of this client."""
         return threading.get_ident() in self._serving
+
+    def leaders(self, topic: str, seconds: float) -> list[bool]:
+        """Ask the cluster for a topic; return for each partition whether it has a leader, none if it is not there.
+
+        Blocks until it is answered, at most `seconds`.
+
+        Raises:
+            KafkaException: no broker answered.
+        """
+        found = self._producer.list_topics(topic, seconds).topics.get(topic)
+        return [] if found is None else [partition.leader >= 0 for partition in found.partitions.values()]
 
     def give_up(self) -> None:
         """Take what is still on its way for lost, and serve the reports that say so."""

@@ -6,8 +6,10 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 
-from keystone_platform.producer.client import Buffer, Client, Cluster
+from keystone_platform.producer.client import Buffer, Client
 from keystone_platform.producer.problems import Reporter
+from keystone_platform.producer.roster import Cluster
+from keystone_platform.producer.settings import ProducerSettings
 from keystone_platform.producer.terms import Acks
 
 Topics = Mapping[tuple[str, str], int]
@@ -15,16 +17,19 @@ Topics = Mapping[tuple[str, str], int]
 
 
 class Clients:
-    """Makes, replaces and ends clients. Its owner's lock guards all but `all` and `transmitted`.
+    """Makes, replaces and ends clients. Its owner's lock guards all but `all`, `used_bytes` and `transmitted`.
 
     Args:
-        bounds: properties that bound a client's queue.
+        settings: bounds of queues and buffers.
+
+    Attributes:
+        buffers: of each cluster that a client was made for.
     """
 
-    def __init__(self, buffer: Buffer, reporter: Reporter, bounds: Mapping[str, str | int]) -> None:
-        self._buffer = buffer
+    def __init__(self, reporter: Reporter, settings: ProducerSettings) -> None:
         self._reporter = reporter
-        self._bounds = bounds
+        self._settings = settings
+        self.buffers: dict[str, Buffer] = {}
         self._clients: dict[tuple[str, Acks], Client] = {}
         self._retired: list[Client] = []
 
@@ -39,8 +44,21 @@ class Clients:
             return found
         if found:
             self._retired.append(found)
-        made = self._clients[cluster.name, acks] = Client(cluster, acks, self._buffer, self._reporter, self._bounds)
+        buffer = self.buffers.get(cluster.name) or Buffer(self._settings.max_buffer_bytes)
+        made = Client(cluster, acks, buffer, self._reporter, self._settings.queue_bounds)
+        self._clients[cluster.name, acks] = made
+        self.buffers[cluster.name] = buffer
         return made
+
+    def some(self, cluster: Cluster) -> Client:
+        """Return a client of the cluster, whichever there is."""
+        acks: Acks = next((acks for name, acks in self._clients if name == cluster.name), "all")
+        return self.client(cluster, acks)
+
+    @property
+    def used_bytes(self) -> int:
+        """What events on their way take, over all clusters."""
+        return sum(buffer.used for buffer in list(self.buffers.values()))
 
     def all(self) -> list[Client]:
         """Return those that events may be on their way in."""
@@ -50,7 +68,7 @@ class Clients:
         """Leave a parent process's clients alone, and know none."""
         for client in self.all():
             client.abandon()
-        self._clients, self._retired = {}, []
+        self._clients, self._retired, self.buffers = {}, [], {}
 
     def transmitted(self) -> Topics:
         """Return how many records were sent to brokers, each further time counted too, as of the newest statistics."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import threading
 import time as clock
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from keystone_platform.producer.accounting import UNKNOWN, Account, Counts, DropReason, Place, Tally
+from keystone_platform.producer.accounting import NEVER_SENT, UNKNOWN, Account, Counts, DropReason, Place, Tally
 from keystone_platform.producer.attributes import NEWEST, OLDEST, Refused
 from keystone_platform.producer.audit import Auditor
-from keystone_platform.producer.client import Buffer, Client, Cluster
+from keystone_platform.producer.client import Client
 from keystone_platform.producer.clients import Clients
+from keystone_platform.producer.failover import Failover
 from keystone_platform.producer.lanes import Lane, Lanes
 from keystone_platform.producer.lifetime import end_with_multiprocessing, register, unregister
+from keystone_platform.producer.order_sources import OrderFile
 from keystone_platform.producer.problems import LOGGER, Hook, Reporter
+from keystone_platform.producer.roster import Cluster, Roster
 from keystone_platform.producer.settings import ProducerSettings, Source, Streams
 from keystone_platform.producer.stamps import HOUR_MS, Stamp, StampSource
+from keystone_platform.producer.terms import Site
 
 MAX_STREAMS = 10_000
 """Streams that a producer tells apart in an hour; more of them are no streams, but names made from data."""
@@ -28,16 +34,27 @@ _JUMP_MS = 1_000
 
 
 class Engine:
-    """Thread-safe. Its lock is never held while Kafka is waited for."""
+    """Thread-safe. Its lock is never held while Kafka is waited for.
+
+    Args:
+        orders: file of the control plane's orders.
+    """
 
     def __init__(
-        self, cluster: Cluster, source: Source, streams: Streams, settings: ProducerSettings, hook: Hook | None
+        self,
+        roster: Roster,
+        source: Source,
+        streams: Streams,
+        settings: ProducerSettings,
+        hook: Hook | None,
+        orders: Path | None = None,
     ) -> None:
         self.source = source
         self.settings = settings
-        self._cluster = cluster
+        self._roster = roster
         self._streams = streams
         self._hook = hook
+        self._orders = orders
         self._is_closed = False
         self._begin()
         self._connect()
@@ -52,17 +69,28 @@ class Engine:
         self._newest_millis = 0
         self.stamp = Stamp(-1, 0, 0)
         self.account = Account()
-        self.buffer = Buffer(self.settings.max_buffer_bytes)
         self.reporter = Reporter(self._hook)
-        self.clients = Clients(self.buffer, self.reporter, self.settings.queue_bounds)
+        self.clients = Clients(self.reporter, self.settings)
+        self._known: dict[str, tuple[Site, ...]] = {}
+        self._topics: dict[str, list[str]] = {}
+        self.failover: Failover | None = None
         self._auditor: Auditor | None = None
 
     def _connect(self) -> None:
-        """Make the clients that the declared streams need, and begin to audit."""
+        """Make the clients that the declared streams need, and begin to audit and to watch the clusters."""
         terms = self._streams.terms
         tiers = {each.acks for each in terms.streams.values()} if terms else set()
-        for acks in tiers or {"all"}:
-            self.clients.client(self._cluster, acks)
+        for cluster in self._roster.clusters.values():
+            for acks in tiers or {"all"}:
+                self.clients.client(cluster, acks)
+        for stream in terms.streams if terms else ():
+            self._get_to_know(stream)
+        for name in sorted(self._roster.absent(terms)):
+            text = "declared streams live on it, and this producer was not given it: they can't go there"
+            self.reporter.tell("no_standby", text, cluster=name)
+        if len(self._roster.clusters) > 1:
+            file = OrderFile(self._orders, self.reporter) if self._orders else None
+            self.failover = Failover(self, self._roster, file, self.settings.failover)
         if terms and terms.audit_topic:
             self._auditor = Auditor(self, terms.audit_topic)
         self._is_connected = True
@@ -108,9 +136,11 @@ class Engine:
                 return lane
             if len(lanes) >= MAX_STREAMS:
                 raise Refused(DropReason.UNKNOWN_STREAM, f"more than {MAX_STREAMS} streams")
-            tally = self.account.tally(stream, self._cluster.name, hour)
-            client = self.clients.client(self._cluster, terms.acks)
-            lanes[stream] = Lane(stream, terms, tally, client, self.buffer, self.reporter)
+            site = self._site(stream)
+            tally = self.account.tally(stream, site.cluster, hour)
+            client = self.clients.client(self._roster.clusters[site.cluster], terms.acks)
+            buffer = self.clients.buffers[site.cluster]
+            lanes[stream] = Lane(stream, site.topic, terms.max_block_s, tally, client, buffer, self.reporter)
             if len(self._books) > _KEPT_HOURS:
                 self._forget_old_hours(clock.time_ns() // 1_000_000)
             return lanes[stream]
@@ -119,12 +149,40 @@ class Engine:
         """Return where an event is counted that gets no lane."""
         name = stream if reason is not DropReason.UNKNOWN_STREAM and isinstance(stream, str) else UNKNOWN
         with self._lock:
-            return self.account.tally(name, self._cluster.name, hour)
+            return self.account.tally(name, self._roster.first.name, hour)
 
     def audit_client(self) -> Client:
         """Return the client that audit events go with."""
         with self._lock:
-            return self.clients.client(self._cluster, "all")
+            best = self.failover.best if self.failover else self._roster.first.name
+            return self.clients.client(self._roster.clusters[best], "all")
+
+    def audit_soon(self) -> None:
+        """Write an audit event now: streams use another cluster."""
+        if self._auditor:
+            self._auditor.hasten()
+
+    def using(self) -> list[tuple[str, str, str]]:
+        """Return, for each stream that was sent and could go elsewhere too, which cluster it uses and why."""
+        if self.failover is None:
+            return []
+        sent = {tally.stream for tally in self.account.tallies()}
+        with self._lock:
+            places = [(stream, *self.failover.site(stream, sites)) for stream, sites in self.known() if stream in sent]
+        return [(stream, site.cluster, why) for stream, site, why in places]
+
+    def known(self) -> list[tuple[str, tuple[Site, ...]]]:
+        """Return the streams that may use several clusters, and where they may go."""
+        return [(stream, sites) for stream, sites in list(self._known.items()) if len(sites) > 1]
+
+    def topics_on(self, cluster: str) -> Sequence[str]:
+        """Return the topics that streams have there."""
+        return self._topics.get(cluster, ())
+
+    def client_of(self, cluster: str) -> Client:
+        """Return a client that sends to the cluster."""
+        with self._lock:
+            return self.clients.some(self._roster.clusters[cluster])
 
     def point_at(self, cluster: Cluster) -> None:
         """Give later events lanes to that cluster."""
@@ -132,7 +190,18 @@ class Engine:
             tiers = {client.acks for client in self.clients.all()} or {"all"}
             for acks in tiers:
                 self.clients.client(cluster, acks)
-            self._cluster = cluster
+            if self.failover:
+                self.failover.abandon()
+                self.failover = None
+            self._roster = Roster.single(cluster)
+            self._known = {}
+            self.clients.buffers[cluster.name].limit = self.settings.max_buffer_bytes
+            self.redirect(lambda: None)
+
+    def redirect(self, change: Callable[[], None]) -> None:
+        """Make a change to where streams go, and let later events find it."""
+        with self._lock:
+            change()
             self._books = {}
             self.stamp = Stamp(-1, 0, 0)
 
@@ -141,8 +210,9 @@ class Engine:
         transmitted = self.clients.transmitted()
         for place, counts in self.account.by_place().items():
             terms = self._streams.of(place.stream, None)
-            sent = transmitted.get((place.cluster, terms.topic), 0) if terms else 0
-            handed = counts.attempted - sum(counts.dropped.get(reason, 0) for reason in _NEVER_SENT)
+            topic = self._roster.topic(place.cluster, terms) if terms else ""
+            sent = transmitted.get((place.cluster, topic), 0)
+            handed = counts.attempted - sum(counts.dropped.get(reason, 0) for reason in NEVER_SENT)
             self.account.retried(place, max(0, sent - handed))
         return self.account.by_place()
 
@@ -174,6 +244,8 @@ class Engine:
                 client.give_up()
         if self._auditor:
             self._auditor.close(max(0.0, end - clock.monotonic()))
+        if self.failover:
+            self.failover.close()
         for client in self.clients.all():
             client.close()
         unregister(self)
@@ -192,6 +264,8 @@ class Engine:
         """Leave all that is the parent's alone; clients are made when the child first sends."""
         if self._auditor:
             self._auditor.abandon()
+        if self.failover:
+            self.failover.abandon()
         self.clients.forget()
         self._begin()
 
@@ -207,14 +281,22 @@ class Engine:
     def _lanes(self, hour: int) -> Lanes:
         return self._books.setdefault(hour, {})
 
+    def _site(self, stream: str) -> Site:
+        """Return where the stream goes now."""
+        sites = self._known.get(stream) or self._get_to_know(stream)
+        if not sites:
+            named = f"of the clusters of {stream}, this producer was given none"
+            raise Refused(DropReason.NO_CLUSTER, named)
+        return self.failover.site(stream, sites)[0] if self.failover else sites[0]
 
-_NEVER_SENT = frozenset(DropReason) - {
-    DropReason.TIMED_OUT,
-    DropReason.REFUSED,
-    DropReason.CLOSED,
-    DropReason.TOO_LARGE,
-}
-"""Reasons of events that no broker was sent."""
+    def _get_to_know(self, stream: str) -> tuple[Site, ...]:
+        terms = self._streams.of(stream, None)
+        sites = self._roster.sites(terms) if terms else ()
+        if self._streams.terms or len(self._known) < MAX_STREAMS:
+            self._known[stream] = sites
+            for site in sites:
+                self._topics.setdefault(site.cluster, []).append(site.topic)
+        return sites
 
 
 def _sums(counts: Counts) -> tuple[int, int, int]:

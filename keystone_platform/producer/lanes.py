@@ -9,7 +9,6 @@ from keystone_platform.producer.accounting import DropReason, Tally
 from keystone_platform.producer.client import ENOUGH, EVENT_BYTES, Buffer, Client
 from keystone_platform.producer.delivery import Delivery, OnDelivery
 from keystone_platform.producer.problems import Reporter
-from keystone_platform.producer.terms import StreamTerms
 
 Header = tuple[str, str | bytes]
 
@@ -20,11 +19,18 @@ class Lane:
     __slots__ = ("_reporter", "buffer", "client", "max_block_s", "produce", "stream", "tally", "topic", "type")
 
     def __init__(
-        self, stream: str, terms: StreamTerms, tally: Tally, client: Client, buffer: Buffer, reporter: Reporter
+        self,
+        stream: str,
+        topic: str,
+        max_block_s: float,
+        tally: Tally,
+        client: Client,
+        buffer: Buffer,
+        reporter: Reporter,
     ) -> None:
         self.stream = stream
-        self.topic = terms.topic
-        self.max_block_s = terms.max_block_s
+        self.topic = topic
+        self.max_block_s = max_block_s
         self.tally = tally
         self.client = client
         self.produce = client.produce

@@ -21,7 +21,8 @@ class Problem:
 
     Attributes:
         kind: a DropReason's value, or one of `unreachable`, `dns`, `tls`, `sasl`, `kafka`, `clock_behind`,
-            `clock_ahead`, `hook_failed`, `audit`, `lost_at_exit`.
+            `clock_ahead`, `hook_failed`, `audit`, `lost_at_exit`, `switched`, `no_cluster`, `no_standby`, `no_topic`,
+            `order`.
         stream: which stream's events; empty where it is no stream's.
         cluster: which cluster; empty where it is no cluster's.
         events: how many times since it was last told, this one included.

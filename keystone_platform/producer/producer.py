@@ -15,10 +15,12 @@ from confluent_kafka import KafkaException
 from keystone_platform import envelope
 from keystone_platform.envelope import CE_ID
 from keystone_platform.producer.accounting import Counts, Place
-from keystone_platform.producer.client import EVENT_BYTES, MAX_EVENT_BYTES, Cluster
+from keystone_platform.producer.client import EVENT_BYTES, MAX_EVENT_BYTES
 from keystone_platform.producer.delivery import Delivery, OnDelivery
 from keystone_platform.producer.engine import Engine
+from keystone_platform.producer.health import Condition
 from keystone_platform.producer.problems import Hook
+from keystone_platform.producer.roster import Cluster, Roster
 from keystone_platform.producer.sender import Draft, Sender, Validate
 from keystone_platform.producer.settings import ProducerSettings, Source, Streams
 from keystone_platform.producer.terms import Terms
@@ -36,32 +38,36 @@ class KeystoneProducer:
     had not sent yet the parent sends. Every argument is described in docs/producer.md.
 
     Args:
-        kafka: properties as a Kafka client takes them; at least `bootstrap.servers`.
+        kafka: properties as a Kafka client takes them; at least `bootstrap.servers`. Or several clusters' properties by
+            their names, the preferred one first: then streams fail over (docs/failover.md).
         app: the service's name, without a slash: host and app are one header, `host/app`.
         host: default: this machine's name.
         terms: the declared streams, or the file of them that `keystone producers` wrote; without it every stream is
             known, and goes to the topic of its name.
         topics: topic of each stream, over what the terms say.
-        cluster: name of the cluster, by which events are counted.
+        cluster: name of a single cluster, by which events are counted; default: that of the terms, else `primary`.
+        orders: file of orders that say which cluster streams use; `keystone failover` writes it.
         settings: bounds and times.
         strict: `send` raises EventDropped where it knows at once that it can't take the event.
         validate: looks at each payload; an event that it objects to is dropped as INVALID.
         on_problem: is told what goes wrong, each kind once a minute.
 
     Raises:
-        ValueError: librdkafka does not know a property or its value, or app or host has a slash.
+        ValueError: librdkafka does not know a property or its value, app or host has a slash, or the clusters' names
+            are none.
         InvalidSpec: the file of terms can't be read.
     """
 
     def __init__(
         self,
-        kafka: Mapping[str, str],
+        kafka: Mapping[str, str] | Mapping[str, Mapping[str, str]],
         app: str,
         *,
         host: str | None = None,
         terms: Terms | Path | str | None = None,
         topics: Mapping[str, str] | None = None,
-        cluster: str = "primary",
+        cluster: str | None = None,
+        orders: Path | str | None = None,
         settings: ProducerSettings | None = None,
         strict: bool = False,
         validate: Validate | None = None,
@@ -72,7 +78,12 @@ class KeystoneProducer:
         self._validate = validate
         self._source = (envelope.CE_SOURCE, str(source))
         self._engine = Engine(
-            Cluster(cluster, kafka), source, Streams(known, topics or {}), settings or ProducerSettings(), on_problem
+            Roster.of(kafka, cluster, known),
+            source,
+            Streams(known, topics or {}),
+            settings or ProducerSettings(),
+            on_problem,
+            Path(orders) if orders else None,
         )
         self._sender = Sender(self._engine, self._source, validate, strict=strict)
 
@@ -170,10 +181,20 @@ class KeystoneProducer:
     @property
     def buffer_bytes(self) -> int:
         """What events on their way take in memory."""
-        return self._engine.buffer.used
+        return self._engine.clients.used_bytes
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """Return how each cluster is; empty where there is only one."""
+        return dict(self._engine.failover.conditions) if self._engine.failover else {}
+
+    def using(self) -> Mapping[str, str]:
+        """Return the cluster of each stream that was sent and that could use another one."""
+        return {stream: cluster for stream, cluster, _ in self._engine.using()}
 
     def point_at(self, cluster: Cluster) -> None:
-        """Send to that cluster from now on. What is on its way to another one stays on its way there.
+        """Send all streams to that cluster from now on, without failover, under the topics' plain names.
+
+        What is on its way to another one stays on its way there.
 
         Raises:
             ValueError: one of its properties is wrong; nothing has changed then.

@@ -101,7 +101,7 @@ class Sender:
         except (Refused, TypeError):  # `send` tells
             return
         end = clock.monotonic() + lane.max_block_s
-        while engine.buffer.used + size > engine.buffer.limit and clock.monotonic() < end:
+        while lane.buffer.used + size > lane.buffer.limit and clock.monotonic() < end:
             lane.client.serve()
             await asyncio.sleep(_WAIT_STEP_S)
 
@@ -140,9 +140,9 @@ class Sender:
         self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None, max_block_s: float
     ) -> None:
         """Give the event to librdkafka as soon as there is room; Refused if it does not take it."""
-        buffer, size = self._engine.buffer, event.size
-        if size > buffer.limit:
-            raise Refused(DropReason.TOO_LARGE, f"{size} bytes in a buffer of {buffer.limit}")
+        buffer, size, most = lane.buffer, event.size, self._engine.settings.max_buffer_bytes
+        if size > most:
+            raise Refused(DropReason.TOO_LARGE, f"{size} bytes in a buffer of {most}")
         end = clock.monotonic() + max_block_s
         last_look = False
         while True:
@@ -156,7 +156,7 @@ class Sender:
 
     def _produce(self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None) -> bool:
         """Give the event to librdkafka; False if its queue is full."""
-        buffer, size = self._engine.buffer, event.size
+        buffer, size = lane.buffer, event.size
         report = lane.delivered if event.key is None else lane.delivered_keyed
         if on_delivery is not None or event.more:
             size += FOLLOWED_BYTES

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keystone_platform import envelope
+from keystone_platform.producer.health import FailoverLimits
+from keystone_platform.producer.roster import renamed
 from keystone_platform.producer.terms import StreamTerms, Terms
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -18,12 +20,13 @@ class ProducerSettings:
     """Bounds and times; each with the default that docs/producer.md explains.
 
     Attributes:
-        max_buffer_bytes: what events on their way may take in memory, all streams and tiers together: payload, key,
-            extensions, and EVENT_BYTES for each.
+        max_buffer_bytes: what events on their way may take in memory, all streams, tiers and clusters together:
+            payload, key, extensions, and EVENT_BYTES for each.
         max_buffer_events: how many events may be on their way with one `acks` on one cluster.
         max_block_s: how long `send` may wait for room, whatever a stream's terms grant; None: as long as they do.
         exit_flush_s: how long the interpreter's exit may wait for events that are on their way.
         audit_interval_s: between two audit events.
+        failover: when a cluster counts as sick, and as healthy again.
     """
 
     max_buffer_bytes: int = 256 * 1024 * 1024
@@ -31,6 +34,7 @@ class ProducerSettings:
     max_block_s: float | None = None
     exit_flush_s: float = 5.0
     audit_interval_s: float = 60.0
+    failover: FailoverLimits = field(default_factory=FailoverLimits)
 
     @property
     def queue_bounds(self) -> Mapping[str, str | int]:
@@ -91,4 +95,5 @@ class Streams:
             is_topic = topic is not None and _TOPIC.fullmatch(topic)
             return StreamTerms(topic, max_block_s=max_block_s or 0.0) if topic and is_topic else None
         wait = found.max_block_s if max_block_s is None else min(max_block_s, found.max_block_s)
-        return StreamTerms(self.topics.get(stream, found.topic), found.acks, wait)
+        found = replace(found, max_block_s=wait)
+        return renamed(found, self.topics[stream]) if stream in self.topics else found

@@ -21,6 +21,19 @@ Acks = Literal["all", "1"]
 
 
 @dataclass(frozen=True)
+class Site:
+    """A cluster that a stream lives on, and what its topic is called there."""
+
+    cluster: str
+    topic: str
+
+    @classmethod
+    def standby(cls, cluster: str, topic: str) -> Site:
+        """Return where a topic is on a cluster that is not its primary: MirrorMaker 2's names for remote topics."""
+        return cls(cluster, f"{cluster}.{topic}")
+
+
+@dataclass(frozen=True)
 class StreamTerms:
     """How a stream's events are sent.
 
@@ -28,11 +41,13 @@ class StreamTerms:
         topic: the Kafka topic.
         acks: `all`: acknowledged by every in-sync replica; `1`: by the partition's leader alone.
         max_block_s: how long `send` may wait for room in the buffer before it drops the event; 0: not at all.
+        sites: the clusters that it lives on, the preferred one first; empty: on those that the producer is given.
     """
 
     topic: str
     acks: Acks = "all"
     max_block_s: float = 0.0
+    sites: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,20 @@ def _stream(name: str, value: Any) -> StreamTerms:  # noqa: ANN401 - JSON
     if isinstance(wait, bool) or not isinstance(wait, int | float) or wait < 0:
         message = f"stream {name!r}: max_block_s {wait!r} is no number of seconds"
         raise _wrong(message)
-    return StreamTerms(value["topic"], acks, float(wait))
+    return StreamTerms(value["topic"], acks, float(wait), _sites(name, value.get("clusters", [])))
+
+
+def _sites(stream: str, value: Any) -> tuple[Site, ...]:  # noqa: ANN401 - JSON
+    if not isinstance(value, list):
+        message = f"stream {stream!r}: `clusters` is no list"
+        raise _wrong(message)
+    sites = tuple(Site(each.get("name", ""), each.get("topic", "")) for each in value if isinstance(each, dict))
+    if len(sites) < len(value) or not all(
+        isinstance(text, str) for site in sites for text in (site.cluster, site.topic)
+    ):
+        message = f"stream {stream!r}: one of its clusters has no name or no topic"
+        raise _wrong(message)
+    return sites
 
 
 def _wrong(what: str) -> InvalidSpec:
