@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
+from keystone_platform.spec.clusters import Clusters
 from keystone_platform.spec.models import RouteSpec, StreamSpec, route_id
 
 
@@ -54,10 +55,12 @@ class Fleet:
         errors: what is wrong in the other files, by file and line. A stream with an error anywhere in its file is
             not among `streams`, and of streams that contradict each other none is: which of them is right is for
             people to say, and what runs of them goes on running meanwhile.
+        clusters: the Kafka clusters that they live on, without addresses where no file declares them.
     """
 
     streams: tuple[LoadedStream, ...]
     errors: tuple[InvalidSpec, ...] = ()
+    clusters: Clusters = field(default_factory=Clusters.alone)
 
     @property
     def routes(self) -> tuple[LoadedRoute, ...]:
