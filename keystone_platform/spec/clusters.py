@@ -1,8 +1,8 @@
 """The Kafka clusters that streams live on, and how a topic's name tells the cluster.
 
 A stream has a primary cluster and, if wanted, a standby: services send there while the primary is sick, and routers
-read both. On the standby its topics carry the cluster's name, `<cluster>.<topic>`, as MirrorMaker 2 names topics of another
-cluster. So topic, partition and offset stay a row's identity, whichever cluster its event came by.
+read both. On the standby its topics carry the cluster's name, `<cluster>.<topic>`, as MirrorMaker 2 names topics of
+another cluster. So topic, partition and offset stay a row's identity, whichever cluster its event came by.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
-from keystone_platform.spec.clusters import Clusters
+from keystone_platform.spec.clusters import PRIMARY, Clusters
 from keystone_platform.spec.models import RouteSpec, StreamSpec, route_id
 
 
@@ -20,6 +20,7 @@ class LoadedRoute:
         file: the YAML file, relative to the working directory where possible.
         line: line in it, from 1.
         lines: lines of the stream's own keys, dotted: `format`, `schema.device.type`.
+        clusters: names of the stream's primary cluster, and of its standby if it has one.
     """
 
     stream: StreamSpec
@@ -27,6 +28,7 @@ class LoadedRoute:
     file: Path
     line: int
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    clusters: tuple[str, str | None] = (PRIMARY, None)
 
     @property
     def id(self) -> str:

@@ -56,11 +56,13 @@ def load_streams_leniently(folder: Path, clusters: Clusters | None = None) -> Fl
     found = [*rules.check(candidates), *(on_clusters(candidates, clusters) if clusters else ())]
     broken = {error.file for error in found}
     streams = tuple(
-        _loaded(source.spec, source) for source in sources if source.spec and str(source.file) not in broken
+        _loaded(source.spec, source, clusters.names(source.spec))
+        for source in sources
+        if clusters and source.spec and str(source.file) not in broken
     )
     errors = [*wrong, *found, *(error for source in sources for error in source.errors)]
     ordered = tuple(sorted(errors, key=lambda error: (error.file, error.line)))
-    return Fleet(streams, ordered, clusters) if clusters else Fleet((), ordered)
+    return Fleet(streams, ordered, clusters or Clusters.alone())
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,10 @@ def _problems(value: dict[str, Any]) -> Iterator[_Problem]:
             yield _Problem(place, *wording.sentence(detail), absent=detail["type"] == "missing")
 
 
-def _loaded(spec: StreamSpec, source: _Source) -> LoadedStream:
+def _loaded(spec: StreamSpec, source: _Source, clusters: tuple[str, str | None]) -> LoadedStream:
     lines = {dotted(path): line for path, line in source.tree.lines.items() if path and path[0] != "routes"}
     routes = tuple(
-        LoadedRoute(spec, route, source.file, source.tree.line(("routes", index)), lines)
+        LoadedRoute(spec, route, source.file, source.tree.line(("routes", index)), lines, clusters)
         for index, route in enumerate(spec.routes)
     )
     return LoadedStream(spec, source.file, source.tree.line(("stream",)), routes, lines)
