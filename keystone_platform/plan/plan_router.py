@@ -17,6 +17,7 @@ from keystone_platform.plan.router_plan import (
     Target,
     WarehouseTarget,
 )
+from keystone_platform.spec.clusters import PRIMARY
 from keystone_platform.spec.filters import Expr, duckdb_sql, field_paths, flink_sql, parse_expression, parse_filter
 from keystone_platform.spec.fleet import Fleet, LoadedRoute
 from keystone_platform.spec.models import RouteSpec, SelectItem, StreamSpec, replay_topic, route_id
@@ -63,20 +64,26 @@ def plan_fleet(fleet: Fleet) -> FleetPlan:
 def plan_loaded(loaded: LoadedRoute) -> PlannedRoute:
     """Plan one route; an error names its place."""
     try:
-        return PlannedRoute(loaded, plan_router(loaded.stream, loaded.route), None)
+        return PlannedRoute(loaded, plan_router(loaded.stream, loaded.route, loaded.clusters), None)
     except UnsupportedRoute as error:
         field = f"routes[{loaded.stream.routes.index(loaded.route)}].{error.field}"
         placed = UnsupportedRoute(error.what, mend=error.mend, file=str(loaded.file), line=loaded.line, field=field)
         return PlannedRoute(loaded, None, placed)
 
 
-def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
+def plan_router(stream: StreamSpec, route: RouteSpec, clusters: tuple[str, str | None] = (PRIMARY, None)) -> RouterPlan:
     """Return the plan of a route that the loader has accepted.
+
+    Args:
+        stream: what is declared.
+        route: one of its routes.
+        clusters: names of the stream's primary cluster and of its standby.
 
     Raises:
         UnsupportedRoute: this version has no router for the sink.
         InvalidSpec: the filter or a selected field does not fit the schema (the loader would have said so).
     """
+    primary, standby = clusters
     target = _target(stream, route)
     filter_, needed = _filter(stream, route)
     selected = () if route.sink.kafka and route.select is None else _columns(stream, route)
@@ -96,6 +103,8 @@ def plan_router(stream: StreamSpec, route: RouteSpec) -> RouterPlan:
             null_on_type_error=_null_on_type_error(stream, columns),
             format=stream.format if paths and stream.format != "json" else None,
             replay_topic=replay_topic(stream, route) if paths else None,
+            cluster=primary if primary != PRIMARY else None,
+            standby=standby,
         ),
         filter=filter_,
         columns=tuple(column for column, _ in selected),

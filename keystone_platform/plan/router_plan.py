@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.main import IncEx
 
 from keystone_platform.plan.cost import Cost
+from keystone_platform.spec.clusters import standby_topic
 from keystone_platform.spec.types import Field as SchemaField
 from keystone_platform.spec.types import FieldType
 
@@ -35,6 +36,8 @@ class Source(PlanPart):
             not fit its type; `*` alone for all of them, None for none.
         format: how payloads are encoded where it is not JSON; of a raw source it does not matter.
         replay_topic: read beside it: dead letters that were given to this route again; None when there are none.
+        cluster: name of the cluster that these are on; None for `primary`.
+        standby: name of a second cluster, where the topics have its name in front (`spec.clusters`); None without one.
     """
 
     # the state of the source is positions in partitions of the old topic, and Flink would go on reading those
@@ -44,11 +47,39 @@ class Source(PlanPart):
     null_on_type_error: Annotated[tuple[str, ...] | None, Cost.RESTART] = None
     format: Annotated[Literal["avro", "protobuf"] | None, Cost.RESTART] = None
     replay_topic: Annotated[str | None, Cost.RESTART] = None
+    # its topic has no cluster in its name: rows of another cluster would be taken for those that are there
+    cluster: Annotated[str | None, Cost.NEW] = None
+    # each cluster's positions are a state of their own
+    standby: Annotated[str | None, Cost.RESTART] = None
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """All that the router reads."""
+        """All that the router reads, on all clusters; rows have these names."""
+        return self.primary_topics + self.standby_topics
+
+    @property
+    def primary_topics(self) -> tuple[str, ...]:
+        """What it reads of the primary cluster."""
         return (self.topic, self.replay_topic) if self.replay_topic else (self.topic,)
+
+    @property
+    def standby_topics(self) -> tuple[str, ...]:
+        """What it reads of the standby cluster; nothing without one."""
+        return tuple(standby_topic(self.standby, each) for each in self.primary_topics) if self.standby else ()
+
+    @property
+    def event_topics(self) -> tuple[str, ...]:
+        """The topics that services send to: one a cluster."""
+        return self.on_each(self.topic)
+
+    @property
+    def replay_topics(self) -> tuple[str, ...]:
+        """The topics of replayed dead letters: one a cluster, none of a source that decodes nothing."""
+        return self.on_each(self.replay_topic) if self.replay_topic else ()
+
+    def on_each(self, topic: str) -> tuple[str, ...]:
+        """Return what a topic of the primary is called on each cluster of the stream, the primary first."""
+        return (topic, standby_topic(self.standby, topic)) if self.standby else (topic,)
 
 
 class Expression(PlanPart):
@@ -153,7 +184,7 @@ class RouterPlan(PlanPart):
         route: identity, `<stream>.<route name>`.
         owner: who answers for it, as the stream's YAML says; its slots count against that owner's quota.
         columns: the sink's columns beside the metadata columns; empty when the source is raw.
-        dead_letter_topic: where events go that can't be decoded.
+        dead_letter_topic: where events go that can't be decoded; those of the standby go to `dead_letter_topics[1]`.
         parallelism: subtasks of each operator.
         checkpoint_interval_s: seconds between checkpoints and so between commits.
     """
@@ -181,6 +212,11 @@ class RouterPlan(PlanPart):
         unspelled: IncEx = {"owner": True, "filter": _WITHOUT_COST, "columns": columns, "target": {"renamed"}}
         document = self.model_dump_json(exclude_none=True, exclude=unspelled)
         return hashlib.sha256(document.encode()).hexdigest()
+
+    @property
+    def dead_letter_topics(self) -> tuple[str, ...]:
+        """The topics of dead letters: an event's letter stays on the cluster that the event came by."""
+        return self.source.on_each(self.dead_letter_topic)
 
     def canonical_json(self) -> str:
         """Return the plan as JSON whose bytes depend on its values only."""

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from keystone_platform.errors import InvalidSpec, InvalidSpecs
+from keystone_platform.spec.clusters import PRIMARY, Clusters
 from keystone_platform.spec.models import RouteSpec, StreamSpec, route_id
 
 
@@ -19,6 +20,7 @@ class LoadedRoute:
         file: the YAML file, relative to the working directory where possible.
         line: line in it, from 1.
         lines: lines of the stream's own keys, dotted: `format`, `schema.device.type`.
+        clusters: names of the stream's primary cluster, and of its standby if it has one.
     """
 
     stream: StreamSpec
@@ -26,6 +28,7 @@ class LoadedRoute:
     file: Path
     line: int
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    clusters: tuple[str, str | None] = (PRIMARY, None)
 
     @property
     def id(self) -> str:
@@ -54,10 +57,12 @@ class Fleet:
         errors: what is wrong in the other files, by file and line. A stream with an error anywhere in its file is
             not among `streams`, and of streams that contradict each other none is: which of them is right is for
             people to say, and what runs of them goes on running meanwhile.
+        clusters: the Kafka clusters that they live on, without addresses where no file declares them.
     """
 
     streams: tuple[LoadedStream, ...]
     errors: tuple[InvalidSpec, ...] = ()
+    clusters: Clusters = field(default_factory=Clusters.alone)
 
     @property
     def routes(self) -> tuple[LoadedRoute, ...]:

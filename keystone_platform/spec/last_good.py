@@ -11,8 +11,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from keystone_platform.spec.cluster_file import read_clusters
+from keystone_platform.spec.clusters import Clusters, clusters_file
 from keystone_platform.spec.fleet import Fleet, LoadedStream
 from keystone_platform.spec.loader import load_streams_leniently
+
+CLUSTERS_COPY = ".clusters.yaml"
+"""Where among the remembered files the clusters are; hidden, so it is no stream file."""
 
 
 def load_or_remember(folder: Path, memory: Path) -> Fleet:
@@ -21,7 +26,7 @@ def load_or_remember(folder: Path, memory: Path) -> Fleet:
     Copies of valid files are kept in `memory`, which is made if need be; a file that is removed from `folder` is
     forgotten. Where nothing can be written, nothing is remembered. `Fleet.errors` holds what is wrong now.
     """
-    fleet = load_streams_leniently(folder)
+    fleet = _with_clusters(folder, memory)
     good = {stream.file.name for stream in fleet.streams}
     broken = {Path(error.file).name for error in fleet.errors}
     remembered = _remembered(fleet, folder, memory, broken - good)
@@ -30,11 +35,36 @@ def load_or_remember(folder: Path, memory: Path) -> Fleet:
     return replace(fleet, streams=tuple(sorted((*fleet.streams, *remembered), key=lambda stream: stream.file.name)))
 
 
+def _with_clusters(folder: Path, memory: Path) -> Fleet:
+    """Read the stream files; while the file of clusters is wrong, with the clusters of when it was last valid."""
+    copy, file = memory / CLUSTERS_COPY, clusters_file(folder)
+    clusters, wrong = read_clusters(file)
+    if clusters is not None:
+        with contextlib.suppress(OSError):
+            _remember_clusters(file, copy)
+        return load_streams_leniently(folder, clusters)
+    known, _ = read_clusters(copy if copy.is_file() else None)
+    fleet = load_streams_leniently(folder, known or Clusters.alone())
+    return replace(fleet, errors=(*wrong, *fleet.errors))
+
+
+def _remember_clusters(file: Path | None, copy: Path) -> None:
+    if file is None:
+        copy.unlink(missing_ok=True)
+        return
+    content = file.read_bytes()
+    if not copy.is_file() or copy.read_bytes() != content:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        written = copy.with_name(f"{copy.name}.{os.getpid()}")
+        written.write_bytes(content)
+        written.replace(copy)
+
+
 def _remembered(fleet: Fleet, folder: Path, memory: Path, broken: set[str]) -> list[LoadedStream]:
     if not broken or not memory.is_dir():
         return []
     taken = {name for stream in fleet.streams for name in _names(stream)}
-    old = (stream for stream in load_streams_leniently(memory).streams if stream.file.name in broken)
+    old = (s for s in load_streams_leniently(memory, fleet.clusters).streams if s.file.name in broken)
     return [_as_in(folder, stream) for stream in old if taken.isdisjoint(_names(stream))]
 
 

@@ -12,6 +12,9 @@ from pydantic import ValidationError
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.spec import rules, wording
 from keystone_platform.spec.candidate import Candidate
+from keystone_platform.spec.cluster_file import read_clusters
+from keystone_platform.spec.cluster_rules import on_clusters
+from keystone_platform.spec.clusters import Clusters, clusters_file
 from keystone_platform.spec.fleet import Fleet, LoadedRoute, LoadedStream
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.spec.schema import schema_problems
@@ -26,7 +29,7 @@ MAX_BYTES = 1_000_000
 
 
 def load_streams(folder: Path) -> Fleet:
-    """Read the stream files directly in `folder`; files that begin with a dot are left out.
+    """Read the stream files directly in `folder`, and the file of their clusters; hidden files are left out.
 
     Raises:
         InvalidSpecs: anything is wrong in any of them, all errors at once; or there is no such folder.
@@ -34,23 +37,32 @@ def load_streams(folder: Path) -> Fleet:
     return load_streams_leniently(folder).checked()
 
 
-def load_streams_leniently(folder: Path) -> Fleet:
+def load_streams_leniently(folder: Path, clusters: Clusters | None = None) -> Fleet:
     """Read the stream files like `load_streams`, but keep the valid streams and put errors into `Fleet.errors`.
 
-    For what must go on while somebody else's file is wrong. Never raises for what the files hold.
+    For what must go on while somebody else's file is wrong. Never raises for what the files hold. Without `clusters`
+    they are read from the file beside the folder, or the one that the environment names; while that is wrong, no stream
+    is valid: nobody can tell where it lives.
     """
     if not folder.is_dir():
         mend = "Create it with a stream file in it, or name another folder: --streams DIR or KEYSTONE_STREAMS."
         return Fleet((), (InvalidSpec("no such folder", mend=mend, file=str(_shown(folder))),))
+    wrong: tuple[InvalidSpec, ...] = ()
+    if clusters is None:
+        clusters, wrong = read_clusters(clusters_file(folder))
     files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
     sources = [_read(file) for file in files if not file.name.startswith(".")]
-    found = rules.check([Candidate(source.spec, source.file, source.tree) for source in sources if source.spec])
+    candidates = [Candidate(source.spec, source.file, source.tree) for source in sources if source.spec]
+    found = [*rules.check(candidates), *(on_clusters(candidates, clusters) if clusters else ())]
     broken = {error.file for error in found}
     streams = tuple(
-        _loaded(source.spec, source) for source in sources if source.spec and str(source.file) not in broken
+        _loaded(source.spec, source, clusters.names(source.spec))
+        for source in sources
+        if clusters and source.spec and str(source.file) not in broken
     )
-    errors = [*found, *(error for source in sources for error in source.errors)]
-    return Fleet(streams, tuple(sorted(errors, key=lambda error: (error.file, error.line))))
+    errors = [*wrong, *found, *(error for source in sources for error in source.errors)]
+    ordered = tuple(sorted(errors, key=lambda error: (error.file, error.line)))
+    return Fleet(streams, ordered, clusters or Clusters.alone())
 
 
 @dataclass(frozen=True)
@@ -128,10 +140,10 @@ def _problems(value: dict[str, Any]) -> Iterator[_Problem]:
             yield _Problem(place, *wording.sentence(detail), absent=detail["type"] == "missing")
 
 
-def _loaded(spec: StreamSpec, source: _Source) -> LoadedStream:
+def _loaded(spec: StreamSpec, source: _Source, clusters: tuple[str, str | None]) -> LoadedStream:
     lines = {dotted(path): line for path, line in source.tree.lines.items() if path and path[0] != "routes"}
     routes = tuple(
-        LoadedRoute(spec, route, source.file, source.tree.line(("routes", index)), lines)
+        LoadedRoute(spec, route, source.file, source.tree.line(("routes", index)), lines, clusters)
         for index, route in enumerate(spec.routes)
     )
     return LoadedStream(spec, source.file, source.tree.line(("stream",)), routes, lines)

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from keystone_platform.spec.base import Spec
 from keystone_platform.spec.names import (
     REPLAY_INFIX,
+    ClusterName,
     FieldName,
     FieldPath,
     Name,
@@ -135,6 +136,14 @@ class RouteSpec(Spec):
         return self.name or self.sink.kind
 
 
+class StreamClustersSpec(Spec):
+    """Which clusters the stream lives on, where they are not the fleet's default."""
+
+    primary: ClusterName | None = None
+    standby: ClusterName | None = None
+    """`none`: no standby, although streams have one by default."""
+
+
 PayloadFormat = Literal["json", "avro", "protobuf"]
 
 Compatibility = Literal["backward", "forward", "full", "none"]
@@ -181,6 +190,8 @@ class StreamSpec(Spec):
     """How payloads are encoded; of the others each event names its writer's schema in the schema registry."""
     compatibility: Compatibility = "backward"
     """What a change of `schema` has to keep readable (docs/schemas.md)."""
+    clusters: StreamClustersSpec | None = None
+    """Where it lives, by names of clusters.yaml; without it where streams live by default (docs/failover.md)."""
     routes: tuple[RouteSpec, ...] = Field(min_length=1)
 
     @property

@@ -15,6 +15,15 @@ FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,1
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,244}[A-Za-z0-9_-]$")]
 """A Kafka topic; four characters are kept free for the dead letters' suffix; `.` and `..` are none."""
 
+CLUSTER_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
+"""Name of a Kafka cluster. It has no dot: `<cluster>.<topic>` is read back at the first one."""
+
+NO_CLUSTER = "none"
+"""Written as a stream's standby where it has none although others do; no cluster has this name."""
+
+ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_PATTERN)]
+"""Name of a Kafka cluster, or `none`."""
+
 LONGEST_TOPIC = 249
 """Characters of a Kafka topic's name, at most."""
 

@@ -8,7 +8,15 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from keystone_platform.spec.base import Spec
-from keystone_platform.spec.models import AutoscaleSpec, DeadLetterLimit, HealthSpec, RouteSpec, SelectItem, StreamSpec
+from keystone_platform.spec.models import (
+    AutoscaleSpec,
+    DeadLetterLimit,
+    HealthSpec,
+    RouteSpec,
+    SelectItem,
+    StreamClustersSpec,
+    StreamSpec,
+)
 from keystone_platform.spec.producer import ProducerSpec
 from keystone_platform.spec.sinks import KafkaSink, RenamedColumn, SearchSink, SinkSpec, WarehouseSink
 
@@ -18,6 +26,7 @@ Keys = tuple[str, ...]
 MODELS: dict[Keys, type[Spec]] = {
     (): StreamSpec,
     ("producer",): ProducerSpec,
+    ("clusters",): StreamClustersSpec,
     ("routes",): RouteSpec,
     ("routes", "sink"): SinkSpec,
     ("routes", "sink", "warehouse"): WarehouseSink,
@@ -35,6 +44,7 @@ _FIELD = (
     "a letter first, then letters, digits and underscores; a leading underscore is reserved for Keystone's own columns"
 )
 _TOPIC = "letters, digits, dots, dashes and underscores, at most 245, no dot at the end"
+_CLUSTER = "the name of a cluster in clusters.yaml: lower-case letters, digits and dashes, at most 31"
 
 FORMS: dict[Keys, str] = {
     ("stream",): _SNAKE,
@@ -51,6 +61,9 @@ FORMS: dict[Keys, str] = {
     ("producer", "max_block_s"): "a number of seconds from 0 to 60, with `acks: all`",
     ("format",): "`json`, `avro` or `protobuf`; the latter two in the wire format of Confluent's schema registry",
     ("compatibility",): "`backward`, `forward`, `full` or `none`: what a change of `schema` has to keep readable",
+    ("clusters",): "`primary` or `standby` or both, names of clusters.yaml",
+    ("clusters", "primary"): _CLUSTER,
+    ("clusters", "standby"): f"{_CLUSTER}; or `none`",
     ("routes",): "a list with at least one route, each with a `sink`",
     ("routes", "name"): _SNAKE,
     ("routes", "filter"): "text, such as \"duration_ms > 1000 and country in ('US', 'BR')\"; put it in double quotes",

@@ -24,8 +24,24 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
 
     private static final String PROPERTIES = "properties.";
 
+    private static final String STANDBY_PROPERTIES = "standby.properties.";
+
     private static final ConfigOption<List<String>> TOPIC =
             ConfigOptions.key("topic").stringType().asList().noDefaultValue().withDescription("The topics, separated by ';'.");
+
+    private static final ConfigOption<String> STANDBY =
+            ConfigOptions.key("standby.cluster")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription("Name of a second cluster that is read too; its positions in checkpoints belong to it.");
+
+    private static final ConfigOption<List<String>> STANDBY_TOPIC =
+            ConfigOptions.key("standby.topic")
+                    .stringType()
+                    .asList()
+                    .defaultValues()
+                    .withDescription("The topics on standby.cluster, separated by ';'; its clients have the properties"
+                            + " standby.properties.*.");
 
     private static final ConfigOption<String> VALUE_FORMAT =
             ConfigOptions.key("value" + FactoryUtil.FORMAT_SUFFIX)
@@ -91,7 +107,7 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
 
     @Override
     public Set<ConfigOption<?>> optionalOptions() {
-        return Set.of(CARRY, MAX_EVENT, MAX_HEADERS, STARTUP, DISCOVERY, BOUNDED, BOUNDED_OFFSETS);
+        return Set.of(STANDBY, STANDBY_TOPIC, CARRY, MAX_EVENT, MAX_HEADERS, STARTUP, DISCOVERY, BOUNDED, BOUNDED_OFFSETS);
     }
 
     @Override
@@ -99,17 +115,16 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
         FactoryUtil.TableFactoryHelper helper = FactoryUtil.createTableFactoryHelper(this, context);
         DecodingFormat<DeserializationSchema<RowData>> format =
                 helper.discoverDecodingFormat(DeserializationFormatFactory.class, VALUE_FORMAT);
-        helper.validateExcept(PROPERTIES);
+        helper.validateExcept(PROPERTIES, STANDBY_PROPERTIES);
         ReadableConfig options = helper.getOptions();
-        Properties properties = properties(context.getCatalogTable().getOptions());
-        properties.setProperty(
-                "partition.discovery.interval.ms", Long.toString(options.get(DISCOVERY).toMillis()));
+        Map<String, String> all = context.getCatalogTable().getOptions();
+        String standby = options.get(STANDBY);
         return new KeystoneKafkaSource(
                 context.getPhysicalRowDataType(),
                 format,
                 new KeystoneKafkaSource.Scan(
-                        List.copyOf(options.get(TOPIC)),
-                        properties,
+                        cluster(null, options.get(TOPIC), PROPERTIES, all, options),
+                        standby == null ? null : cluster(standby, options.get(STANDBY_TOPIC), STANDBY_PROPERTIES, all, options),
                         options.get(CARRY),
                         new RecordLimits(options.get(MAX_EVENT), options.get(MAX_HEADERS)),
                         StartPositions.parse(options.get(STARTUP)),
@@ -124,13 +139,16 @@ public final class KeystoneKafkaFactory implements DynamicTableSourceFactory {
         return options.get(BOUNDED) ? OffsetsInitializer.latest() : null;
     }
 
-    private static Properties properties(Map<String, String> options) {
+    private static KeystoneKafkaSource.Cluster cluster(
+            String name, List<String> topics, String prefix, Map<String, String> all, ReadableConfig options) {
         Properties properties = new Properties();
-        options.forEach((key, value) -> {
-            if (key.startsWith(PROPERTIES)) {
-                properties.setProperty(key.substring(PROPERTIES.length()), value);
+        all.forEach((key, value) -> {
+            if (key.startsWith(prefix)) {
+                properties.setProperty(key.substring(prefix.length()), value);
             }
         });
-        return properties;
+        properties.setProperty(
+                "partition.discovery.interval.ms", Long.toString(options.get(DISCOVERY).toMillis()));
+        return new KeystoneKafkaSource.Cluster(name, List.copyOf(topics), properties);
     }
 }

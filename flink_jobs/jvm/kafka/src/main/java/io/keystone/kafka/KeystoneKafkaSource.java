@@ -7,11 +7,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Properties;
+import java.util.function.Function;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
+import org.apache.flink.connector.kafka.source.enumerator.KafkaSourceEnumState;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.connector.kafka.source.split.KafkaPartitionSplit;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSource;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -33,14 +37,29 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
     private static final String TRANSFORMATION = "kafka";
 
     /**
+     * What is read of one cluster.
+     *
+     * @param name of a standby; null for the primary.
+     * @param topics their names there.
+     */
+    record Cluster(String name, List<String> topics, Properties properties) {
+
+        /** Returns the operator's name in ids: positions in one cluster are never taken for those in another. */
+        String transformation() {
+            return name == null ? TRANSFORMATION : TRANSFORMATION + "-" + name;
+        }
+    }
+
+    /**
      * What is read.
      *
+     * @param standby read beside the primary; null where the stream lives on one cluster.
      * @param start where a job without state begins.
      * @param stop where reading ends; null: it goes on.
      */
     record Scan(
-            List<String> topics,
-            Properties properties,
+            Cluster primary,
+            Cluster standby,
             Carry carry,
             RecordLimits limits,
             StartPositions start,
@@ -103,13 +122,20 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
                 scan.carry(),
                 scan.limits(),
                 context.createTypeInformation(produced));
-        return new Provider(source(records), scan);
+        return new Provider(scan, cluster -> source(cluster, records));
     }
 
-    private KafkaSource<RowData> source(RecordDeserializer records) {
+    private Source<RowData, KafkaPartitionSplit, KafkaSourceEnumState> source(Cluster cluster, RecordDeserializer records) {
+        KafkaSource<RowData> source = plainSource(cluster, records);
+        // a job that ends has to read all that it was told to; one of two clusters may be away
+        boolean waits = scan.standby() != null && !scan.bounded();
+        return waits ? new PatientSource(source, ClusterProbe.of(cluster.properties())) : source;
+    }
+
+    private KafkaSource<RowData> plainSource(Cluster cluster, RecordDeserializer records) {
         KafkaSourceBuilder<RowData> builder = KafkaSource.<RowData>builder()
-                .setTopics(scan.topics())
-                .setProperties(scan.properties())
+                .setTopics(cluster.topics())
+                .setProperties(cluster.properties())
                 .setStartingOffsets(scan.start())
                 .setDeserializer(records);
         return scan.bounded() ? builder.setBounded(scan.stop()).build() : builder.build();
@@ -149,13 +175,26 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
         return Objects.hash(columns, format, scan, metadata, produced);
     }
 
-    private record Provider(KafkaSource<RowData> source, Scan scan) implements DataStreamScanProvider {
+    /** Makes the source of a cluster. */
+    private interface Sources extends Function<Cluster, Source<RowData, KafkaPartitionSplit, KafkaSourceEnumState>> {}
+
+    private record Provider(Scan scan, Sources sources) implements DataStreamScanProvider {
         @Override
         public DataStream<RowData> produceDataStream(ProviderContext context, StreamExecutionEnvironment environment) {
-            String name = "events of " + String.join(", ", scan.topics());
+            DataStream<RowData> primary = read(context, environment, scan.primary());
+            if (scan.standby() == null) {
+                return primary;
+            }
+            // a source that is added or taken away leaves the other's state as it is: each has an id of its own
+            return primary.union(read(context, environment, scan.standby()));
+        }
+
+        private DataStream<RowData> read(
+                ProviderContext context, StreamExecutionEnvironment environment, Cluster cluster) {
+            String name = "events of " + String.join(", ", cluster.topics());
             DataStreamSource<RowData> stream =
-                    environment.fromSource(source, WatermarkStrategy.noWatermarks(), name);
-            context.generateUid(TRANSFORMATION).ifPresent(stream::uid);
+                    environment.fromSource(sources.apply(cluster), WatermarkStrategy.noWatermarks(), name);
+            context.generateUid(cluster.transformation()).ifPresent(stream::uid);
             return stream;
         }
 
