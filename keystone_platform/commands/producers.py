@@ -27,7 +27,7 @@ def producers(
         ),
     ] = None,
 ) -> None:
-    """Print the document that KeystoneProducer takes as `terms`: topic, acks and wait of each declared stream.
+    """Print the document that KeystoneProducer takes as `terms`: clusters, topic, acks and wait of each stream.
 
     Exit status 1 when a stream file is wrong. Asks no server, and holds no address and no secret.
 
@@ -37,7 +37,7 @@ def producers(
     from keystone_platform.spec.loader import load_streams
 
     fleet = load_streams(streams or streams_folder(os.environ)).checked()
-    text = plan_producers(stream.spec for stream in fleet.streams).model_dump_json(indent=1)
+    text = plan_producers((stream.spec for stream in fleet.streams), fleet.clusters).model_dump_json(indent=1)
     if output is None:
         typer.echo(text)
         return

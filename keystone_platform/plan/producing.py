@@ -11,8 +11,21 @@ from typing import Annotated, Literal
 from keystone_platform.envelope import AUDIT_TOPIC
 from keystone_platform.plan.cost import Cost
 from keystone_platform.plan.router_plan import PlanPart
+from keystone_platform.spec.clusters import Clusters
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.spec.producer import Acks
+
+
+class ProducingSite(PlanPart):
+    """A cluster that a stream's events may be sent to.
+
+    Attributes:
+        cluster: its name; the address is the service's own setting.
+        topic: the stream's topic there.
+    """
+
+    cluster: Annotated[str, Cost.NOTHING]
+    topic: Annotated[str, Cost.NOTHING]
 
 
 class Producing(PlanPart):
@@ -22,11 +35,13 @@ class Producing(PlanPart):
         topic: the Kafka topic. Another one is another stream to the routers, which their own plans say.
         acks: who has an event before it counts as acknowledged.
         max_block_s: how long `send` may wait for room.
+        clusters: the stream's primary, then its standby; empty where no clusters are declared.
     """
 
     topic: Annotated[str, Cost.NOTHING]
     acks: Annotated[Acks, Cost.NOTHING] = "all"
     max_block_s: Annotated[float, Cost.NOTHING] = 0.0
+    clusters: Annotated[tuple[ProducingSite, ...], Cost.NOTHING] = ()
 
 
 class ProducerDocument(PlanPart):
@@ -43,10 +58,22 @@ class ProducerDocument(PlanPart):
     streams: Annotated[dict[str, Producing], Cost.NOTHING]
 
 
-def plan_producers(streams: Iterable[StreamSpec]) -> ProducerDocument:
+def plan_producers(streams: Iterable[StreamSpec], clusters: Clusters) -> ProducerDocument:
     """Return the document of these streams, by name."""
     found = {
-        spec.stream: Producing(topic=spec.topic_name, acks=spec.producer.acks, max_block_s=spec.producer.max_block_s)
+        spec.stream: Producing(
+            topic=spec.topic_name,
+            acks=spec.producer.acks,
+            max_block_s=spec.producer.max_block_s,
+            clusters=_sites(spec, clusters),
+        )
         for spec in streams
     }
     return ProducerDocument(streams=dict(sorted(found.items())))
+
+
+def _sites(spec: StreamSpec, clusters: Clusters) -> tuple[ProducingSite, ...]:
+    if clusters.file is None:
+        return ()
+    lives, topic = clusters.of(spec), spec.topic_name
+    return tuple(ProducingSite(cluster=each.name, topic=lives.topic_on(each.name, topic)) for each in lives.all)

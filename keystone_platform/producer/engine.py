@@ -65,6 +65,7 @@ class Engine:
         self._lock = threading.RLock()
         self._is_connected = False
         self._books: dict[int, Lanes] = {}
+        self.switches = 0
         self._stamps = StampSource()
         self._newest_millis = 0
         self.stamp = Stamp(-1, 0, 0)
@@ -202,6 +203,7 @@ class Engine:
         """Make a change to where streams go, and let later events find it."""
         with self._lock:
             change()
+            self.switches += 1
             self._books = {}
             self.stamp = Stamp(-1, 0, 0)
 

@@ -77,8 +77,8 @@ class Roster:
         """Return where the stream may go, the preferred cluster first; empty if none of its clusters is here."""
         if self.takes_all:
             return (Site(self.first.name, terms.topic),)
-        if terms.sites:
-            return tuple(site for site in terms.sites if site.cluster in self.clusters)
+        if terms.clusters:
+            return tuple(site for site in terms.clusters if site.cluster in self.clusters)
         first, *others = self.clusters
         return (Site(first, terms.topic), *(Site.standby(other, terms.topic) for other in others))
 
@@ -90,20 +90,20 @@ class Roster:
         """Return the clusters that declared streams live on and that were not given."""
         if terms is None or self.takes_all:
             return frozenset()
-        named = {site.cluster for each in terms.streams.values() for site in each.sites}
+        named = {site.cluster for each in terms.streams.values() for site in each.clusters}
         return frozenset(named - set(self.clusters))
 
 
 def renamed(terms: StreamTerms, topic: str) -> StreamTerms:
     """Return the terms with another topic, on every cluster that the stream lives on."""
-    first, *others = terms.sites or [None]
+    first, *others = terms.clusters or [None]
     if first is None:
         return replace(terms, topic=topic)
     sites = (Site(first.cluster, topic), *(Site.standby(other.cluster, topic) for other in others if other))
-    return replace(terms, topic=topic, sites=sites)
+    return replace(terms, topic=topic, clusters=sites)
 
 
 def _only_primary(terms: Terms | None) -> str | None:
     """Return the primary of all streams, if they have one and the same."""
-    found = {each.sites[0].cluster for each in terms.streams.values() if each.sites} if terms else set()
+    found = {each.clusters[0].cluster for each in terms.streams.values() if each.clusters} if terms else set()
     return found.pop() if len(found) == 1 else None

@@ -86,8 +86,13 @@ class Sender:
             self._give_up(tally, draft, guid, error, on_delivery)
             return guid
         lane.tally.attempted += 1
+        until = clock.monotonic() + (lane.max_block_s if may_block else 0.0)
         try:
-            self._hand_over(lane, event, guid, on_delivery, lane.max_block_s if may_block else 0.0)
+            while not self._hand_over(lane, event, guid, on_delivery, until):
+                fresh = engine.lane(draft.stream, hour)
+                lane.tally.attempted -= 1  # another cluster is used by now: there it is attempted
+                fresh.tally.attempted += 1
+                lane = fresh
         except Refused as error:
             self._give_up(lane.tally, draft, guid, error, on_delivery)
         return guid
@@ -136,21 +141,24 @@ class Sender:
             self._engine.reporter.tell("hook_failed", f"validate raised {type(error).__name__}: {error}", draft.stream)
             return None
 
-    def _hand_over(
-        self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None, max_block_s: float
-    ) -> None:
-        """Give the event to librdkafka as soon as there is room; Refused if it does not take it."""
+    def _hand_over(self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None, until: float) -> bool:
+        """Give the event to librdkafka as soon as there is room; Refused if it does not take it.
+
+        False if the stream uses another cluster by now.
+        """
         buffer, size, most = lane.buffer, event.size, self._engine.settings.max_buffer_bytes
         if size > most:
             raise Refused(DropReason.TOO_LARGE, f"{size} bytes in a buffer of {most}")
-        end = clock.monotonic() + max_block_s
+        switches = self._engine.switches
         last_look = False
         while True:
             if buffer.used + size <= buffer.limit and self._produce(lane, event, guid, on_delivery):
-                return
+                return True
+            if self._engine.switches != switches:
+                return False
             if last_look:
                 raise Refused(DropReason.QUEUE_FULL, "the buffer is full: Kafka is slower than this service, or away")
-            left = end - clock.monotonic()
+            left = until - clock.monotonic()
             is_waiting = lane.client.wait(max(0.0, min(left, _WAIT_STEP_S)))
             last_look = left <= 0 or not is_waiting  # reports that wait to be served may make room at once
 

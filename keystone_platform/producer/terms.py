@@ -41,13 +41,13 @@ class StreamTerms:
         topic: the Kafka topic.
         acks: `all`: acknowledged by every in-sync replica; `1`: by the partition's leader alone.
         max_block_s: how long `send` may wait for room in the buffer before it drops the event; 0: not at all.
-        sites: the clusters that it lives on, the preferred one first; empty: on those that the producer is given.
+        clusters: those that it lives on, the preferred one first; empty: on those that the producer is given.
     """
 
     topic: str
     acks: Acks = "all"
     max_block_s: float = 0.0
-    sites: tuple[Site, ...] = ()
+    clusters: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,15 @@ def _sites(stream: str, value: Any) -> tuple[Site, ...]:  # noqa: ANN401 - JSON
     if not isinstance(value, list):
         message = f"stream {stream!r}: `clusters` is no list"
         raise _wrong(message)
-    sites = tuple(Site(each.get("name", ""), each.get("topic", "")) for each in value if isinstance(each, dict))
-    if len(sites) < len(value) or not all(
-        isinstance(text, str) for site in sites for text in (site.cluster, site.topic)
-    ):
+    return tuple(_site(stream, each) for each in value)
+
+
+def _site(stream: str, value: Any) -> Site:  # noqa: ANN401 - JSON
+    cluster, topic = (value.get("cluster"), value.get("topic")) if isinstance(value, dict) else (None, None)
+    if not isinstance(cluster, str) or not isinstance(topic, str):
         message = f"stream {stream!r}: one of its clusters has no name or no topic"
         raise _wrong(message)
-    return sites
+    return Site(cluster, topic)
 
 
 def _wrong(what: str) -> InvalidSpec:

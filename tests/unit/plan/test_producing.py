@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from keystone_platform.cli import app
 from keystone_platform.errors import InvalidSpecs
 from keystone_platform.plan.cost import Cost
-from keystone_platform.plan.producing import ProducerDocument, Producing
-from keystone_platform.producer import StreamTerms, Terms
+from keystone_platform.plan.producing import ProducerDocument, Producing, ProducingSite
+from keystone_platform.producer import Site, StreamTerms, Terms
 from keystone_platform.spec.loader import load_streams
 
 STREAM = """\
@@ -45,11 +45,37 @@ def test_what_the_command_writes_the_producer_reads(tmp_path: Path) -> None:
     assert json.loads(shown.stdout) == json.loads(file.read_text())
 
 
+CLUSTERS = """\
+clusters:
+  main: {bootstrap_servers: "one:9092"}
+  spare: {bootstrap_servers: "two:9092"}
+streams: {primary: main, standby: spare}
+"""
+
+
+def test_a_stream_says_which_clusters_it_lives_on_and_its_topic_there(tmp_path: Path) -> None:
+    folder = tmp_path / "streams"
+    folder.mkdir()
+    (tmp_path / "clusters.yaml").write_text(CLUSTERS)
+    write(folder, plays="{acks: 1}")
+    (folder / "alone.yaml").write_text(
+        STREAM.format(name="alone", producer="{}") + "clusters: {primary: spare, standby: none}\n"
+    )
+    shown = CliRunner().invoke(app, ["producers", "--streams", str(folder)])
+    assert "9092" not in shown.stdout, "addresses are the services' own settings"
+    terms = Terms.of(json.loads(shown.stdout))
+    assert terms.streams == {
+        "plays": StreamTerms("plays", "1", 0.0, (Site("main", "plays"), Site("spare", "spare.plays"))),
+        "alone": StreamTerms("alone", "all", 0.0, (Site("spare", "alone"),)),
+    }
+
+
 def test_both_sides_have_the_same_fields() -> None:
     assert list(Producing.model_fields) == list(StreamTerms.__dataclass_fields__)
+    assert list(ProducingSite.model_fields) == list(Site.__dataclass_fields__)
 
 
-@pytest.mark.parametrize("model", [Producing, ProducerDocument])
+@pytest.mark.parametrize("model", [Producing, ProducingSite, ProducerDocument])
 def test_each_field_says_what_changing_it_costs(model: type[BaseModel]) -> None:
     costs = {
         name: [each for each in info.metadata if isinstance(each, Cost)] for name, info in model.model_fields.items()

@@ -36,6 +36,9 @@ def test_a_document_is_read_and_what_a_later_platform_adds_is_left_aside(tmp_pat
         ('{"version": 1, "streams": {"a": {}}}', "'a' has no topic"),
         ('{"version": 1, "streams": {"a": {"topic": "a", "acks": 2}}}', "neither 'all' nor '1'"),
         ('{"version": 1, "streams": {"a": {"topic": "a", "max_block_s": -1}}}', "no number of seconds"),
+        ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": {}}}}', "`clusters` is no list"),
+        ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": ["b"]}}}', "no name or no topic"),
+        ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": [{"cluster": "b"}]}}}', "no name or no topic"),
     ],
 )
 def test_another_form_is_refused_with_the_file_and_the_mend(text: str, what: str, tmp_path: Path) -> None:
