@@ -30,6 +30,8 @@ class AuditEvent(BaseModel):
         final: it was closed, and this is all.
         counts: stream, cluster, hour of the records' timestamps (from 1970), attempted, acknowledged, dropped by
             reason; since the producer began, of those that may have changed since an earlier event.
+        using: stream, cluster, and why it uses that one (`preferred`, `sick`, `order`), of streams that it sent and
+            that live on several clusters.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -50,6 +52,10 @@ class AuditEvent(BaseModel):
             Count,
             Reasons,
         ],
+        ...,
+    ] = ()
+    using: tuple[
+        tuple[Annotated[str, Field(max_length=255)], Annotated[str, Field(max_length=255)], str],
         ...,
     ] = ()
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from keystone_platform.envelope import AUDIT_TOPIC
 from keystone_platform.plan.cost import Cost
 from keystone_platform.plan.router_plan import PlanPart
-from keystone_platform.spec.clusters import Clusters
+from keystone_platform.spec.clusters import Clusters, standby_topic
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.spec.producer import Acks
 
@@ -50,11 +50,13 @@ class ProducerDocument(PlanPart):
     Attributes:
         version: of the form.
         audit_topic: where producers write what they counted.
+        audit_clusters: the clusters that have it; empty where no clusters are declared.
         streams: by name.
     """
 
     version: Annotated[Literal[1], Cost.NOTHING] = 1
     audit_topic: Annotated[str | None, Cost.NOTHING] = AUDIT_TOPIC
+    audit_clusters: Annotated[tuple[ProducingSite, ...], Cost.NOTHING] = ()
     streams: Annotated[dict[str, Producing], Cost.NOTHING]
 
 
@@ -69,7 +71,20 @@ def plan_producers(streams: Iterable[StreamSpec], clusters: Clusters) -> Produce
         )
         for spec in streams
     }
-    return ProducerDocument(streams=dict(sorted(found.items())))
+    return ProducerDocument(audit_clusters=audit_sites(clusters), streams=dict(sorted(found.items())))
+
+
+def audit_sites(clusters: Clusters) -> tuple[ProducingSite, ...]:
+    """Return where producers write what they counted: on the clusters that streams live on unless they say otherwise.
+
+    Empty where no clusters are declared.
+    """
+    if clusters.file is None:
+        return ()
+    primary = ProducingSite(cluster=clusters.primary, topic=AUDIT_TOPIC)
+    if clusters.standby is None:
+        return (primary,)
+    return primary, ProducingSite(cluster=clusters.standby, topic=standby_topic(clusters.standby, AUDIT_TOPIC))
 
 
 def _sites(spec: StreamSpec, clusters: Clusters) -> tuple[ProducingSite, ...]:

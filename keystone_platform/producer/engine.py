@@ -86,14 +86,17 @@ class Engine:
                 self.clients.client(cluster, acks)
         for stream in terms.streams if terms else ():
             self._get_to_know(stream)
+        audit_sites = self._roster.audit_sites(terms) if terms else ()
+        for site in audit_sites:
+            self._topics.setdefault(site.cluster, []).append(site.topic)
         for name in sorted(self._roster.absent(terms)):
             text = "declared streams live on it, and this producer was not given it: they can't go there"
             self.reporter.tell("no_standby", text, cluster=name)
         if len(self._roster.clusters) > 1:
             file = OrderFile(self._orders, self.reporter) if self._orders else None
             self.failover = Failover(self, self._roster, file, self.settings.failover)
-        if terms and terms.audit_topic:
-            self._auditor = Auditor(self, terms.audit_topic)
+        if audit_sites:
+            self._auditor = Auditor(self, audit_sites)
         self._is_connected = True
         end_with_multiprocessing()
 
@@ -152,11 +155,13 @@ class Engine:
         with self._lock:
             return self.account.tally(name, self._roster.first.name, hour)
 
-    def audit_client(self) -> Client:
-        """Return the client that audit events go with."""
+    def audit_client(self, sites: Sequence[Site]) -> tuple[Client, str]:
+        """Return the client that audit events go with now, and their topic there."""
         with self._lock:
-            best = self.failover.best if self.failover else self._roster.first.name
-            return self.clients.client(self._roster.clusters[best], "all")
+            if self._roster.takes_all:
+                return self.clients.client(self._roster.first, "all"), sites[0].topic
+            site = self.failover.site(sites[0].topic, sites)[0] if self.failover else sites[0]
+            return self.clients.client(self._roster.clusters[site.cluster], "all"), site.topic
 
     def audit_soon(self) -> None:
         """Write an audit event now: streams use another cluster."""

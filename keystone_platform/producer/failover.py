@@ -46,7 +46,7 @@ class Failover:
         self._file = file
         self._orders = Orders()
         self._everything: Names = tuple(roster.clusters)
-        self._chosen: dict[Names, str] = {self._everything: self._everything[0]}
+        self._chosen: dict[Names, str] = {}
         self._flows = {name: Flow() for name in self._everything}
         self._draws = {name: random.random() for name in self._everything}
         self.conditions: Mapping[str, Condition] = {name: Condition() for name in self._everything}
@@ -70,7 +70,10 @@ class Failover:
         if order and order.cluster in names:
             name, why = order.cluster, "order"
         else:
-            name = self._chosen.setdefault(names, names[0])
+            if names not in self._chosen:
+                self._chosen[names] = names[0]
+                self._in_use |= {names[0]}
+            name = self._chosen[names]
             why = "preferred" if name == names[0] else "sick"
         site = sites[names.index(name)]
         if site is sites[0] or site.topic not in self._lookouts[name].missing:
@@ -78,11 +81,6 @@ class Failover:
         text = f"there is no topic {site.topic}: events stay with {sites[0].cluster}"
         self._engine.reporter.tell("no_topic", text, stream, name)
         return sites[0], "preferred"
-
-    @property
-    def best(self) -> str:
-        """The cluster for what is no stream's."""
-        return self._chosen[self._everything]
 
     def look(self, now: float) -> None:
         """Judge each cluster by what was seen of it until now, and switch what has to be switched."""

@@ -82,6 +82,13 @@ class Roster:
         first, *others = self.clusters
         return (Site(first, terms.topic), *(Site.standby(other, terms.topic) for other in others))
 
+    def audit_sites(self, terms: Terms) -> tuple[Site, ...]:
+        """Return where audit events may go, the preferred cluster first; empty if nowhere."""
+        if terms.audit_topic is None:
+            return ()
+        known = tuple(site for site in terms.audit_clusters if site.cluster in self.clusters)
+        return known if known and not self.takes_all else (Site(self.first.name, terms.audit_topic),)
+
     def topic(self, cluster: str, terms: StreamTerms) -> str:
         """Return what the stream's topic is called on that cluster."""
         return next((site.topic for site in self.sites(terms) if site.cluster == cluster), terms.topic)

@@ -57,10 +57,12 @@ class Terms:
     Attributes:
         streams: by name; a stream that is not among them is unknown.
         audit_topic: where producers write what they counted; None: nowhere.
+        audit_clusters: on which clusters that is, the preferred one first; empty: on those that the producer is given.
     """
 
     streams: Mapping[str, StreamTerms] = field(default_factory=dict)
     audit_topic: str | None = None
+    audit_clusters: tuple[Site, ...] = ()
 
     @classmethod
     def load(cls, file: Path | str) -> Terms:
@@ -89,7 +91,8 @@ class Terms:
         if not isinstance(streams, dict) or not isinstance(topic, str | None):
             message = "`streams` is no mapping, or `audit_topic` no text"
             raise _wrong(message)
-        return cls({name: _stream(name, value) for name, value in streams.items()}, topic)
+        known = {name: _stream(name, value) for name, value in streams.items()}
+        return cls(known, topic, _sites("the audit topic", document.get("audit_clusters", [])))
 
 
 def _stream(name: str, value: Any) -> StreamTerms:  # noqa: ANN401 - JSON
@@ -103,20 +106,20 @@ def _stream(name: str, value: Any) -> StreamTerms:  # noqa: ANN401 - JSON
     if isinstance(wait, bool) or not isinstance(wait, int | float) or wait < 0:
         message = f"stream {name!r}: max_block_s {wait!r} is no number of seconds"
         raise _wrong(message)
-    return StreamTerms(value["topic"], acks, float(wait), _sites(name, value.get("clusters", [])))
+    return StreamTerms(value["topic"], acks, float(wait), _sites(f"stream {name!r}", value.get("clusters", [])))
 
 
-def _sites(stream: str, value: Any) -> tuple[Site, ...]:  # noqa: ANN401 - JSON
+def _sites(of: str, value: Any) -> tuple[Site, ...]:  # noqa: ANN401 - JSON
     if not isinstance(value, list):
-        message = f"stream {stream!r}: `clusters` is no list"
+        message = f"{of}: its clusters are no list"
         raise _wrong(message)
-    return tuple(_site(stream, each) for each in value)
+    return tuple(_site(of, each) for each in value)
 
 
-def _site(stream: str, value: Any) -> Site:  # noqa: ANN401 - JSON
+def _site(of: str, value: Any) -> Site:  # noqa: ANN401 - JSON
     cluster, topic = (value.get("cluster"), value.get("topic")) if isinstance(value, dict) else (None, None)
     if not isinstance(cluster, str) or not isinstance(topic, str):
-        message = f"stream {stream!r}: one of its clusters has no name or no topic"
+        message = f"{of}: one of its clusters has no name or no topic"
         raise _wrong(message)
     return Site(cluster, topic)
 

@@ -36,7 +36,7 @@ def test_a_document_is_read_and_what_a_later_platform_adds_is_left_aside(tmp_pat
         ('{"version": 1, "streams": {"a": {}}}', "'a' has no topic"),
         ('{"version": 1, "streams": {"a": {"topic": "a", "acks": 2}}}', "neither 'all' nor '1'"),
         ('{"version": 1, "streams": {"a": {"topic": "a", "max_block_s": -1}}}', "no number of seconds"),
-        ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": {}}}}', "`clusters` is no list"),
+        ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": {}}}}', "its clusters are no list"),
         ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": ["b"]}}}', "no name or no topic"),
         ('{"version": 1, "streams": {"a": {"topic": "a", "clusters": [{"cluster": "b"}]}}}', "no name or no topic"),
     ],
