@@ -92,6 +92,6 @@ def _identity(submission: Submission) -> dict[str, str]:
             "execution.state-recovery.path": submission.restore_from,
             "execution.state-recovery.claim-mode": "NO_CLAIM",
             # state that nothing takes would be positions that nothing continues from
-            "execution.state-recovery.ignore-unclaimed-state": "false",
+            "execution.state-recovery.ignore-unclaimed-state": str(submission.leaves_state).lower(),
         }
     return identity

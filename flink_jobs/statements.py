@@ -21,7 +21,7 @@ from keystone_platform.plan.router_plan import (
     SearchTarget,
     WarehouseTarget,
 )
-from keystone_platform.plan.submission import Connection, Submission
+from keystone_platform.plan.submission import Connection, KafkaServers, Submission
 from keystone_platform.settings import RegistrySettings
 
 BYTES = "BYTES"
@@ -86,17 +86,17 @@ def router_program(submission: Submission, connection: Connection) -> Program:
     if submission.backfill:
         return _backfill_program(submission, submission.backfill, connection)
     source = tables.source_table(plan, connection, submission.start_at)
-    reads = (source, tables.dead_letter_table(plan, connection))
+    reads = (source, *_dead_letter_tables(plan, connection))
     if isinstance(plan.target, KafkaTarget):
         target = tables.topic_target_table(plan, plan.target, connection)
         insert = _insert(sql.identifier(tables.TARGET), _topic_columns(plan, plan.target), _kept(plan))
-        return Program(job_options(submission), (*reads, target), (insert, _dead_letter_insert(plan)))
+        return Program(job_options(submission), (*reads, target), (insert, *_dead_letter_inserts(plan)))
     if isinstance(plan.target, SearchTarget):
         options = {**job_options(submission), **python_options(connection)}
-        view, insert = _search_statements(plan, plan.target)
-        return Program(options, (*reads, view), (insert,), _search(connection))
+        view, inserts = _search_statements(plan, plan.target)
+        return Program(options, (*reads, view), inserts, _search(connection))
     table = _warehouse_table(plan.target, connection, {"uid-suffix": plan.route})
-    inserts = (_insert(table, _warehouse_columns(plan), _kept(plan)), _dead_letter_insert(plan))
+    inserts = (_insert(table, _warehouse_columns(plan), _kept(plan)), *_dead_letter_inserts(plan))
     return Program(job_options(submission), (_catalog(connection), *reads), inserts)
 
 
@@ -143,20 +143,25 @@ def check_program(plan: RouterPlan) -> Program:
         s3_endpoint="",
         s3_region="",
         s3_path_style=True,
+        clusters=tuple(
+            KafkaServers(name=name, bootstrap_servers="none:9092")
+            for name in (plan.source.cluster, plan.source.standby)
+            if name
+        ),
         registry=RegistrySettings(url="http://none"),
     )
     if isinstance(plan.target, SearchTarget):
-        reads = (tables.source_table(plan, nowhere), tables.dead_letter_table(plan, nowhere))
-        view, insert = _search_statements(plan, plan.target)
-        return Program(planner_options(plan), (*reads, view), (insert,), SearchConnection(url="http://none"))
+        reads = (tables.source_table(plan, nowhere), *_dead_letter_tables(plan, nowhere))
+        view, inserts = _search_statements(plan, plan.target)
+        return Program(planner_options(plan), (*reads, view), inserts, SearchConnection(url="http://none"))
     columns = _topic_columns(plan, plan.target) if isinstance(plan.target, KafkaTarget) else _warehouse_columns(plan)
     declared = [f"{sql.identifier(column.name)} {column.type}" for column in columns]
     ddl = (
         tables.source_table(plan, nowhere),
-        tables.dead_letter_table(plan, nowhere),
+        *_dead_letter_tables(plan, nowhere),
         sql.create_table(tables.TARGET, declared, {"connector": "blackhole"}),
     )
-    inserts = (_insert(sql.identifier(tables.TARGET), columns, _kept(plan)), _dead_letter_insert(plan))
+    inserts = (_insert(sql.identifier(tables.TARGET), columns, _kept(plan)), *_dead_letter_inserts(plan))
     return Program(planner_options(plan), ddl, inserts)
 
 
@@ -178,12 +183,12 @@ def _value(item: OutputColumn) -> str:
     return f"CAST({item.expression.flink} AS {sql.type_of(item.type)})"
 
 
-def _search_statements(plan: RouterPlan, target: SearchTarget) -> tuple[str, str]:
-    """Return the view that indexes, and the insert that reads it."""
+def _search_statements(plan: RouterPlan, target: SearchTarget) -> tuple[str, tuple[str, ...]]:
+    """Return the view that indexes, and the inserts that read it."""
     values = {item.name: documents.value(_value(item), item.type) for item in plan.columns}
     values |= {column.name: column.expression for column in _metadata_columns()}
     values["_time"] = documents.timestamp(values["_time"])
-    return refused_view(target, _kept(plan), values), _dead_letter_insert(plan, tables.REFUSED)
+    return refused_view(target, _kept(plan), values), _dead_letter_inserts(plan, tables.REFUSED)
 
 
 def _search(connection: Connection) -> SearchConnection:
@@ -236,8 +241,26 @@ def _record_columns() -> list[_Column]:
     return [_Column(name, kind, sql.identifier(name)) for name, kind in kept.items()]
 
 
-def _dead_letter_insert(plan: RouterPlan, dead: str = tables.SOURCE) -> str:
-    """Return the insert of the rows of `dead` that have an error."""
+def _dead_letter_tables(plan: RouterPlan, connection: Connection) -> tuple[str, ...]:
+    primary, standby = tables.dead_letter_table(plan, connection), plan.source.standby
+    return (primary, tables.standby_dead_letter_table(plan, standby, connection)) if standby else (primary,)
+
+
+def _dead_letter_inserts(plan: RouterPlan, dead: str = tables.SOURCE) -> tuple[str, ...]:
+    """Return the inserts of the rows of `dead` that have an error, one a cluster, the primary's first: ids count."""
+    died = f"{sql.identifier(tables.ERROR)} IS NOT NULL"
+    if not plan.source.standby:
+        return (_dead_letter_insert(plan, dead, tables.DEAD_LETTERS, died),)
+    topics = ", ".join(sql.text(topic) for topic in plan.source.standby_topics)
+    topic = sql.identifier(tables.TOPIC)
+    return (
+        _dead_letter_insert(plan, dead, tables.DEAD_LETTERS, f"{died} AND {topic} NOT IN ({topics})"),
+        _dead_letter_insert(plan, dead, tables.STANDBY_DEAD_LETTERS, f"{died} AND {topic} IN ({topics})"),
+    )
+
+
+def _dead_letter_insert(plan: RouterPlan, dead: str, into: str, condition: str) -> str:
+    """Return the insert of the rows of `dead` that the condition holds for."""
     error = sql.identifier(tables.ERROR)  # `code: text`
     added = {
         envelope.DLQ_CODE: f"SPLIT_INDEX({error}, ':', 0)",
@@ -255,8 +278,7 @@ def _dead_letter_insert(plan: RouterPlan, dead: str = tables.SOURCE) -> str:
         _Column(column.name, column.type, headers if column.name == tables.HEADERS else column.expression)
         for column in _record_columns()
     ]
-    condition = f"{sql.identifier(tables.ERROR)} IS NOT NULL"
-    return _insert(sql.identifier(tables.DEAD_LETTERS), columns, condition, dead)
+    return _insert(sql.identifier(into), columns, condition, dead)
 
 
 def _insert(table: str, columns: list[_Column], condition: str, source: str = tables.SOURCE) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from flink_jobs import sql
+from flink_jobs.kafka_clients import client_properties
 from keystone_platform.envelope import MAX_EVENT_BYTES, MAX_HEADERS_BYTES
 from keystone_platform.errors import Terminal
 from keystone_platform.plan.backfill import Scope
-from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, WarehouseTarget
-from keystone_platform.plan.submission import Connection
+from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, Source, WarehouseTarget
+from keystone_platform.plan.submission import Connection, KafkaServers
+from keystone_platform.spec.clusters import standby_topic
 
 # A payload's own field never begins with an underscore, so no name here collides with one.
 SOURCE = "_source"
 DEAD_LETTERS = "_dead_letters"
+STANDBY_DEAD_LETTERS = "_standby_dead_letters"
 TARGET = "_target"
 REFUSED = "_refused"
 
@@ -55,33 +58,44 @@ def source_table(
         _metadata(PARTITION, "INT", "partition"),
         _metadata(OFFSET, "BIGINT", "offset"),
     ]
+    group = f"keystone.{plan.route}" if scope is None else f"keystone.backfill.{plan.route}"
     options = {
         "connector": "keystone-kafka",
-        "topic": ";".join(plan.source.topics),
-        "properties.bootstrap.servers": connection.bootstrap_servers,
-        # for people who look at lag in Kafka: the positions that count are in the checkpoints
-        "properties.group.id": f"keystone.{plan.route}",
-        "properties.isolation.level": "read_committed",
-        # what is polled waits in memory: with ten times as many records of 4 KB a third of the CPU went to moving them
-        "properties.max.poll.records": "500",
-        "properties.receive.buffer.bytes": str(MEGABYTE),
+        "topic": ";".join(plan.source.primary_topics),
+        **_consumer(connection.kafka(plan.source.cluster), group),
+        **_standby(plan.source, connection, group),
         "scan.topic-partition-discovery.interval": "30 s",
         "scan.carry": _carry(plan),
         "scan.max-event-bytes": str(MAX_EVENT_BYTES),
         "scan.max-headers-bytes": str(MAX_HEADERS_BYTES),
         **_decoding(plan, connection),
         **({} if start_at is None else {"scan.startup.offsets": start_at}),
-        **({} if scope is None else _bounded(plan, scope)),
+        **({} if scope is None else {"scan.startup.offsets": scope.begins, "scan.bounded.offsets": scope.ends}),
     }
     return sql.create_table(SOURCE, columns, options)
 
 
-def _bounded(plan: RouterPlan, scope: Scope) -> dict[str, str]:
+def _consumer(servers: KafkaServers, group: str) -> dict[str, str]:
+    """Return a consumer's properties; `group` is for people who look at lag in Kafka: what counts is in checkpoints."""
+    properties = {
+        **client_properties(servers),
+        "group.id": group,
+        "isolation.level": "read_committed",
+        # what is polled waits in memory: with ten times as many records of 4 KB a third of the CPU went to moving them
+        "max.poll.records": "500",
+        "receive.buffer.bytes": str(MEGABYTE),
+    }
+    return {f"properties.{key}": value for key, value in properties.items()}
+
+
+def _standby(source: Source, connection: Connection, group: str) -> dict[str, str]:
+    if source.standby is None:
+        return {}
+    consumer = _consumer(connection.kafka(source.standby), group)
     return {
-        # the live router's group tells people how far that one is
-        "properties.group.id": f"keystone.backfill.{plan.route}",
-        "scan.startup.offsets": scope.begins,
-        "scan.bounded.offsets": scope.ends,
+        "standby.cluster": source.standby,
+        "standby.topic": ";".join(source.standby_topics),
+        **{f"standby.{key}": value for key, value in consumer.items()},
     }
 
 
@@ -102,9 +116,23 @@ def _carry(plan: RouterPlan) -> str:
 
 def dead_letter_table(plan: RouterPlan, connection: Connection) -> str:
     """Return the DDL of the dead letters' topic."""
+    servers = connection.kafka(plan.source.cluster)
+    return _letters_table(DEAD_LETTERS, plan.dead_letter_topic, servers, plan.route)
+
+
+def standby_dead_letter_table(plan: RouterPlan, cluster: str, connection: Connection) -> str:
+    """Return the DDL of the dead letters' topic on the standby cluster.
+
+    A letter stays on the cluster that its event came by: that one answers, whatever the other does.
+    """
+    topic = standby_topic(cluster, plan.dead_letter_topic)
+    return _letters_table(STANDBY_DEAD_LETTERS, topic, connection.kafka(cluster), plan.route)
+
+
+def _letters_table(name: str, topic: str, servers: KafkaServers, route: str) -> str:
     payload = [f"{sql.identifier(RAW)} BYTES"]
-    options = {**_delivery(None, plan.route), **_raw_key(), "value.format": "raw"}
-    return _topic_table(DEAD_LETTERS, plan.dead_letter_topic, connection, payload, options)
+    options = {**_delivery(None, route), **_raw_key(), "value.format": "raw"}
+    return _topic_table(name, topic, servers, payload, options)
 
 
 def topic_target_table(plan: RouterPlan, target: KafkaTarget, connection: Connection) -> str:
@@ -112,10 +140,11 @@ def topic_target_table(plan: RouterPlan, target: KafkaTarget, connection: Connec
     payload = [f"{sql.identifier(item.name)} {sql.type_of(item.type)}" for item in plan.columns]
     encoding = _JSON if payload else {"value.format": "raw"}
     options = {**_delivery(target.transaction_timeout_s, plan.route), **_raw_key(), **encoding}
-    return _topic_table(TARGET, target.topic, connection, payload or [f"{sql.identifier(RAW)} BYTES"], options)
+    servers = connection.default_kafka()
+    return _topic_table(TARGET, target.topic, servers, payload or [f"{sql.identifier(RAW)} BYTES"], options)
 
 
-def _topic_table(name: str, topic: str, connection: Connection, payload: list[str], further: dict[str, str]) -> str:
+def _topic_table(name: str, topic: str, servers: KafkaServers, payload: list[str], further: dict[str, str]) -> str:
     columns = [
         f"{sql.identifier(KEY)} BYTES",
         *payload,
@@ -125,7 +154,7 @@ def _topic_table(name: str, topic: str, connection: Connection, payload: list[st
     options = {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": connection.bootstrap_servers,
+        **{f"properties.{key}": value for key, value in client_properties(servers).items()},
         "properties.enable.idempotence": "true",
         "properties.acks": "all",
         "properties.compression.type": "lz4",

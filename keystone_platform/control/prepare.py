@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from keystone_platform.control.gateways import Gateways
 from keystone_platform.envelope import AUDIT_TOPIC
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, KeystoneError, Transient, UnknownOutcome
 from keystone_platform.gateways.kafka import ANY_TIMESTAMP, MAX_MESSAGE_BYTES
 from keystone_platform.plan.deployment import newest_taken
 from keystone_platform.plan.router_plan import KafkaTarget, RouterPlan, SearchTarget, WarehouseTarget
+from keystone_platform.spec.clusters import PRIMARY, standby_topic
+
+Topic = tuple[int, Mapping[str, str] | None]
+"""Partitions and configuration of a topic that is to be made."""
 
 DEAD_LETTER_PARTITIONS = 1
 """Dead letters are few, and one partition keeps them in order."""
@@ -46,8 +50,17 @@ AUDIT_TOPIC_SETTINGS: Mapping[str, str] = MappingProxyType(
 """Configuration of the topic in which producers say what they counted."""
 
 
-def prepare(gateways: Gateways, plan: RouterPlan, partitions: int, *, is_rollback: bool = False) -> None:
+def prepare(
+    gateways: Gateways,
+    plan: RouterPlan,
+    partitions: int,
+    *,
+    is_rollback: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
     """Make sure that topics, table and index template are there.
+
+    Of a stream that lives on two clusters one may be away: that is told, and its topics are left to the next apply.
 
     What exists is left, but for the table's columns and the route's own template. A plan that ran before finds its
     columns by the names that they had then; what it said of renaming and dropping was done in its day.
@@ -56,12 +69,7 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int, *, is_rollbac
         InvalidSpec: the table can't take the plan's columns, see `check_dropped`, `check_topic`.
         Transient, Terminal: Kafka, the catalog, S3 or the search cluster does not answer or refuses.
     """
-    gateways.kafka.ensure_topic(plan.source.topic, partitions)
-    gateways.kafka.ensure_topic(AUDIT_TOPIC, AUDIT_PARTITIONS, AUDIT_TOPIC_SETTINGS)
-    if not plan.source.raw:
-        gateways.kafka.ensure_topic(plan.dead_letter_topic, DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC)
-    if plan.source.replay_topic:
-        gateways.kafka.ensure_topic(plan.source.replay_topic, DEAD_LETTER_PARTITIONS, REPLAY_TOPIC)
+    ensure_topics(gateways, plan, partitions, tell)
     match plan.target:
         case WarehouseTarget() as target if is_rollback:
             as_it_was = target.model_copy(update={"renamed": None, "dropped": None})
@@ -74,6 +82,45 @@ def prepare(gateways: Gateways, plan: RouterPlan, partitions: int, *, is_rollbac
             gateways.kafka.ensure_topic(topic, partitions, ANY_TIMESTAMP)
         case SearchTarget():
             gateways.search.ensure_template(plan)
+
+
+def ensure_topics(
+    gateways: Gateways, plan: RouterPlan, partitions: int, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """Make the topics that the route reads, and those of its dead letters, on each of the stream's clusters.
+
+    Raises:
+        Transient, UnknownOutcome: no cluster of the stream answers.
+        Terminal: one refuses.
+    """
+    away: list[KeystoneError] = []
+    by_cluster = topics_by_cluster(plan, partitions)
+    for cluster, topics in by_cluster.items():
+        try:
+            for name, (count, config) in topics.items():
+                gateways.kafka.ensure_topic(name, count, config)
+        except (Transient, UnknownOutcome) as error:
+            away.append(error)
+            if len(away) == len(by_cluster):
+                raise away[0] from error
+            tell(f"the topics on {cluster} could not be looked at, the next apply makes them: {error}")
+
+
+def topics_by_cluster(plan: RouterPlan, partitions: int) -> Mapping[str, Mapping[str, Topic]]:
+    """Return by cluster the topics that the route needs, by name: how many partitions, and the configuration if any."""
+    wanted: dict[str, Topic] = {
+        plan.source.topic: (partitions, None),
+        AUDIT_TOPIC: (AUDIT_PARTITIONS, AUDIT_TOPIC_SETTINGS),
+    }
+    if not plan.source.raw:
+        wanted[plan.dead_letter_topic] = (DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC)
+    if plan.source.replay_topic:
+        wanted[plan.source.replay_topic] = (DEAD_LETTER_PARTITIONS, REPLAY_TOPIC)
+    found: dict[str, Mapping[str, Topic]] = {plan.source.cluster or PRIMARY: wanted}
+    standby = plan.source.standby
+    if standby:
+        found[standby] = {standby_topic(standby, name): topic for name, topic in wanted.items()}
+    return found
 
 
 def check_dropped(gateways: Gateways, plan: RouterPlan) -> None:

@@ -13,6 +13,7 @@ from keystone_platform.control.progress_now import ProgressNow, progress_now
 from keystone_platform.control.reconcile import held_text
 from keystone_platform.control.schemas import SchemaGate
 from keystone_platform.control.slots import SlotBudget
+from keystone_platform.control.standby import check_gained, check_left, missing_topics
 from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import InvalidSpec, Terminal
 from keystone_platform.plan.change import Change, ChangeKind, diff_plans
@@ -90,10 +91,21 @@ def preview(gateways: Gateways, planned: Sequence[PlannedRoute]) -> list[RoutePr
     statuses = sweep(gateways, [each.loaded.id for each in planned])
     limits = {each.loaded.id: each.loaded.route.health.max_lag_s for each in planned}
     found, budget, gate = progress_now(gateways, statuses, limits), SlotBudget(gateways), SchemaGate.of(gateways)
-    return [
+    plans = [(each.plan, each.loaded.stream.partitions) for each in planned if each.plan]
+    missing, away = missing_topics(gateways, plans)
+    previews = [
         replace(_preview(gateways, each, status, budget, gate), progress=found.get(status.route))
         for each, status in zip(planned, statuses, strict=True)
     ]
+    return [_with_topics(each, missing.get(each.route, ()), away) for each in previews]
+
+
+def _with_topics(preview: RoutePreview, missing: Sequence[str], away: str) -> RoutePreview:
+    """Tell which topics on a standby cluster would be made, or that it does not answer."""
+    if preview.plan is None or preview.plan.source.standby is None:
+        return preview
+    made = f"topics on {preview.plan.source.standby}: {', '.join(missing)}" if missing else ""
+    return replace(preview, why="; ".join(filter(None, (preview.why, made, away))))
 
 
 def preview_undeclared(gateways: Gateways, declared: Collection[str]) -> list[RoutePreview]:
@@ -134,6 +146,9 @@ def _preview(
         table = _effects(gateways, plan, before.plan if before else None)
         check_dropped(gateways, plan)
         check_topic(gateways, plan)
+        check_gained(plan, history)
+        if action.act is Act.REPLACE:
+            check_left(gateways, plan, history)
         gate.check(planned.loaded)
         if action.cause:
             budget.take(plan, action, status.last)

@@ -16,6 +16,7 @@ from keystone_platform.control.goal import Goal, Progress, Refresh, Verdict
 from keystone_platform.control.prepare import prepare
 from keystone_platform.control.schemas import SchemaGate
 from keystone_platform.control.slots import SlotBudget, wait_for_slots
+from keystone_platform.control.standby import make_missing, standby_error
 from keystone_platform.control.start import Launch, launch
 from keystone_platform.control.stop import stop
 from keystone_platform.control.strays import end_strays, find_strays
@@ -85,6 +86,7 @@ def _reconcile(
     steps = _compile_upgrades(gateways, steps, progress)
     steps = [_end_strays(gateways, step, progress) for step in steps]
     ready = [_make_way(gateways, step, progress) for step in steps if not step.starts]
+    make_missing(gateways, [(step.goal.plan, step.goal.partitions) for step in steps if step.stays], progress)
     down = [step for step in steps if step.starts and step.action.cause is Cause.REDEPLOY]
     wanted = sum(step.goal.plan.parallelism for step in down)
     wait_for_slots(gateways, wanted, partial(progress, ", ".join(step.goal.route for step in down)))
@@ -116,6 +118,11 @@ class _Step:
     def starts(self) -> bool:
         """Whether a router is to be started, so far."""
         return self.error is None and self.action.act in (Act.START, Act.REPLACE)
+
+    @property
+    def stays(self) -> bool:
+        """Whether it runs as declared already."""
+        return self.error is None and self.action.act is Act.NOTHING and self.goal.declared is not None
 
     @property
     def runs_as_declared(self) -> bool:
@@ -188,12 +195,13 @@ def held_text(given_up: Deployment) -> str:
 
 def _refuse_other_data(gateways: Gateways, step: _Step) -> _Step:
     """Never hand a router's positions to a plan that reads or writes other data: it would lose or mix events."""
-    before = newest_taken(gateways.ledger.history(step.goal.route))
+    history = gateways.ledger.history(step.goal.route)
+    before = newest_taken(history)
     if before is None:
         return step
     change = diff_plans(before.plan, step.goal.plan)
     if change.kind is not ChangeKind.NEW:
-        return step
+        return replace(step, error=standby_error(gateways, step.goal.plan, history, step.action.cause))
     message = f"{step.goal.route}: {'; '.join(map(str, change.differences))}: that is another router, not an upgrade"
     return replace(step, error=Terminal(message, mend="Declare it under another `name:` and stop this one."))
 
@@ -264,7 +272,8 @@ def _make_way(gateways: Gateways, step: _Step, progress: Progress) -> _Step:
         if step.starts:
             progress(step.goal.route, "preparing topics and table")
             is_rollback = step.action.cause is Cause.ROLLBACK
-            prepare(gateways, step.goal.plan, step.goal.partitions, is_rollback=is_rollback)
+            tell = partial(progress, step.goal.route)
+            prepare(gateways, step.goal.plan, step.goal.partitions, is_rollback=is_rollback, tell=tell)
         if step.last:
             step = replace(step, last=_end(gateways, step, step.last, progress))
     except KeystoneError as error:

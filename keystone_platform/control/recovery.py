@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from keystone_platform.control.gateways import Gateways
-from keystone_platform.errors import Terminal
+from keystone_platform.errors import Terminal, Transient
 from keystone_platform.gateways.objects import CHECKPOINT_METADATA, checkpoint_prefix, newest_checkpoint
-from keystone_platform.plan.checkpoint_contents import Reach, positions
+from keystone_platform.plan.checkpoint_contents import Contents, Reach, positions
 from keystone_platform.plan.deployment import Deployment, newest_taken
 from keystone_platform.plan.recovery import (
     METADATA_HEAD_BYTES,
@@ -86,11 +86,17 @@ def _is_behind(gateways: Gateways, plan: RouterPlan, table: str, origin: str) ->
     landed = gateways.lake.next_offsets(table, plan.source.topics)
     if not landed:
         return False
-    file = f"{origin.rstrip('/')}/{CHECKPOINT_METADATA}"
-    (held,) = gateways.checkpoint_reader.read([gateways.objects.head(file, gateways.objects.size(file) or 1)])
+    held = contents_of(gateways, origin)
     if held.unreadable:
         return False
     return any(each.behind_table for each in positions(held.offsets, Reach(landed=landed)))
+
+
+def contents_of(gateways: Gateways, origin: str) -> Contents:
+    """Return what a savepoint or checkpoint holds; a JVM reads it."""
+    file = f"{origin.rstrip('/')}/{CHECKPOINT_METADATA}"
+    (held,) = gateways.checkpoint_reader.read([gateways.objects.head(file, gateways.objects.size(file) or 1)])
+    return held
 
 
 def _is_state(gateways: Gateways, origin: str | None) -> bool:
@@ -106,7 +112,15 @@ def _to_go_on_with(
     """Return an offset for every partition: where the table ends, or the oldest record that Kafka has."""
     chosen: dict[str, dict[int, int]] = {}
     for topic in plan.source.topics:
-        kept = gateways.kafka.offsets(topic)
+        try:
+            kept = gateways.kafka.offsets(topic)
+        except Transient as error:
+            if plan.source.standby is None:
+                raise
+            # its router reads the other cluster meanwhile; what is named nowhere is read from its beginning
+            tell(f"{topic} could not be looked at: going on in it where the table ends ({error})")
+            chosen[topic] = dict(landed.get(topic, {}))
+            continue
         chosen[topic] = {}
         for partition, oldest in kept.begin.items():
             after = landed.get(topic, {}).get(partition, oldest)

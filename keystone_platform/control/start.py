@@ -10,6 +10,7 @@ from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goal import Progress
 from keystone_platform.control.prepare import prepare
 from keystone_platform.control.recovery import recovery_point
+from keystone_platform.control.standby import standby_start
 from keystone_platform.errors import Conflict, KeystoneError, Terminal, Transient, UnknownOutcome
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
@@ -98,13 +99,16 @@ def _intend(gateways: Gateways, item: Launch, progress: Progress) -> Launched:
 
 
 def _submission(gateways: Gateways, deployment: Deployment) -> Submission:
-    positions = positions_of(deployment.restore_from)
+    plan, positions = deployment.plan, positions_of(deployment.restore_from)
+    earlier = [each for each in gateways.ledger.history(deployment.route) if each.epoch < deployment.epoch]
+    known = {each.plan.source.standby for each in earlier} - {None, plan.source.standby}
     return Submission(
-        plan=deployment.plan,
+        plan=plan,
         epoch=deployment.epoch,
         job_id=deployment.job_id,
         restore_from=None if positions else deployment.restore_from,
-        start_at=positions,
+        start_at=positions or (standby_start(gateways, plan) if deployment.restore_from else None),
+        leaves_state=bool(known),
         checkpoint_directory=gateways.checkpoint_directory(deployment.route),
         savepoint_directory=gateways.savepoint_directory(deployment.route, deployment.job_id),
     )

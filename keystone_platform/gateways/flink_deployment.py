@@ -13,6 +13,7 @@ from typing import Any
 from keystone_platform.gateways.flink_home import JAVA_OPTIONS
 from keystone_platform.plan.submission import ApplicationRequest, Connection, Submission
 from keystone_platform.settings import KubernetesSettings, Resources, S3Settings, Settings
+from keystone_platform.spec.clusters import Clusters
 from keystone_platform.spec.sinks import CHECKPOINT_TIMEOUT_S
 
 API_VERSION = "flink.apache.org/v1beta1"
@@ -53,10 +54,12 @@ def job_selector(job_id: str) -> str:
     return f"{FLEET},{JOB_ID}={job_id}"
 
 
-def manifest(submission: Submission, settings: Settings, kubernetes: KubernetesSettings) -> dict[str, Any]:
+def manifest(
+    submission: Submission, settings: Settings, kubernetes: KubernetesSettings, clusters: Clusters | None = None
+) -> dict[str, Any]:
     """Return the FlinkDeployment that runs the submission's router. It holds no secret, only names of Secrets."""
     plan = submission.plan
-    connection = Connection.of(settings)
+    connection = Connection.of(settings, clusters)
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,

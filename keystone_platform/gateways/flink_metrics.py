@@ -15,7 +15,7 @@ from typing import Any
 from keystone_platform.plan.progress import Committing, Reading
 
 _SOURCE = re.compile(r"Source: .*?(?= -> |$)")
-_DEAD_LETTERS = re.compile(r"_dead_letters\[\d+\]: Writer")
+_DEAD_LETTERS = re.compile(r"_(?:standby_)?dead_letters\[\d+\]: Writer")
 _TABLE_WRITER = re.compile(r"(?<![^ (])[a-z]\w*\.\w+: Writer")
 _TABLE_COMMITTER = re.compile(r"[a-z]\w*\.\w+: Committer")
 
@@ -80,6 +80,25 @@ def reading(vertex: Vertex, found: Answers) -> Reading | None:
         lag=int(pending["sum"]) if pending else None,
         busy=_share(1000 - found[_IDLE]["min"]),
         backpressured=_share(found[_BACKPRESSURED]["max"]) if _BACKPRESSURED in found else 0.0,
+    )
+
+
+def together(sources: Sequence[Reading]) -> Reading | None:
+    """Return what the sources of a job do, one a Kafka cluster, as if they were one; None where there is none.
+
+    Subtasks of two sources work beside each other: what the two are busy with adds up, and a lag that one does not know
+    (its cluster was away since it was started) is left out.
+    """
+    if len(sources) < 2:
+        return sources[0] if sources else None
+    lags = [each.lag for each in sources if each.lag is not None]
+    return Reading(
+        parallelism=max(each.parallelism for each in sources),
+        events=sum(each.events for each in sources),
+        per_s=sum(each.per_s for each in sources),
+        lag=sum(lags) if lags else None,
+        busy=min(1.0, sum(each.busy for each in sources)),
+        backpressured=max(each.backpressured for each in sources),
     )
 
 

@@ -63,7 +63,7 @@ class FlinkRest:
             at=at,
             restarts=max((int(metric["value"]) for metric in restarts), default=0),
             checkpoints=_checkpoints(self._request("GET", f"/jobs/{job_id}/checkpoints")),
-            reading=_first(flink_metrics.reading(vertex, told) for vertex, told in found.items()),
+            reading=flink_metrics.together([*filter(None, map(flink_metrics.reading, found, found.values()))]),
             dead=_first(flink_metrics.dead_letters(vertex, told) for vertex, told in found.items()),
             committing=_first(flink_metrics.committing(rows, told) for told in of_committers),
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from keystone_platform.errors import Transient
 from keystone_platform.gateways.flink_home import flink_client_environment, wheel_folder
+from keystone_platform.gateways.kafka_clusters import declared_clusters
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import (
     NO_JVM,
@@ -84,7 +85,7 @@ class SubprocessSubmitter:
             return ()
         request = SubmitRequest(
             flink_rest=self._settings.flink_rest,
-            connection=Connection.of(self._settings),
+            connection=Connection.of(self._settings, declared_clusters(self._settings, self._environment)),
             submissions=tuple(submissions),
         )
         lines, complaint = self._run("submit", request, len(submissions))

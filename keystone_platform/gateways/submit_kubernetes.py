@@ -13,6 +13,7 @@ from keystone_platform.gateways.submit import Submitter
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 from keystone_platform.settings import KubernetesSettings, Settings
+from keystone_platform.spec.clusters import Clusters
 
 GONE_TIMEOUT_S = 120.0
 """How long the operator may take to clean up after the deployments before; the act as a whole has ACT_TIMEOUT."""
@@ -28,6 +29,7 @@ class KubernetesSubmitter:
         settings: the servers that routers are connected to.
         kubernetes: what their pods get.
         planner: compiles plans, which needs a JVM here and no cluster.
+        clusters: the declared Kafka clusters; without them there is the settings' one.
         clock: for waits and deadlines.
     """
 
@@ -38,12 +40,14 @@ class KubernetesSubmitter:
         kubernetes: KubernetesSettings,
         *,
         planner: Submitter,
+        clusters: Clusters | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._api = api
         self._settings = settings
         self._kubernetes = kubernetes
         self._planner = planner
+        self._clusters = clusters
         self._clock = clock or SystemClock()
 
     def submit(self, submissions: Sequence[Submission]) -> tuple[SubmitOutcome, ...]:
@@ -76,7 +80,7 @@ class KubernetesSubmitter:
 
     def _create(self, submission: Submission) -> SubmitOutcome:
         try:
-            self._api.create(manifest(submission, self._settings, self._kubernetes))
+            self._api.create(manifest(submission, self._settings, self._kubernetes, self._clusters))
         except Conflict as error:
             return self._conflict(submission, error)
         except UnknownOutcome as error:

@@ -11,10 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from keystone_platform.errors import Terminal
 from keystone_platform.plan.backfill import Backfill
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.secret import REFERENCE
 from keystone_platform.settings import REFERENCED_SECRETS, RegistrySettings, SearchSettings, Settings
+from keystone_platform.spec.clusters import PRIMARY, Cluster, Clusters
 
 NO_JVM = 3
 """Exit status of the submitting process: Java could not be started, so nothing was submitted or looked at."""
@@ -29,9 +31,10 @@ class Submission(BaseModel):
     Attributes:
         job_id: 32 hex digits, derived from (route, epoch): the cluster refuses a second job of that id.
         restore_from: S3 URI of a savepoint or checkpoint; None starts from `start_at`.
-        start_at: positions in the topics (`plan.recovery.positions_text`), of every partition that they have; None
-            means the earliest offsets.
+        start_at: positions in the topics (`plan.recovery.positions_text`) for partitions that the restored state does
+            not know; None means the earliest offsets.
         checkpoint_directory: S3 URI; Flink makes a folder named by the job id in it.
+        leaves_state: the checkpoint holds positions of a cluster that the plan does not read any more: they are left.
         savepoint_directory: S3 URI below which a stop puts its savepoint; some clusters have to know it from the start.
         backfill: set when the job is no router but replays a part of the route into a branch of its table, and ends.
     """
@@ -45,6 +48,7 @@ class Submission(BaseModel):
     checkpoint_directory: str
     savepoint_directory: str
     start_at: str | None = None
+    leaves_state: bool = False
     backfill: Backfill | None = None
 
 
@@ -74,11 +78,28 @@ class CompileOutcome(BaseModel):
     reason: str = ""
 
 
+class KafkaServers(BaseModel):
+    """A Kafka cluster as a job may know it.
+
+    Attributes:
+        name: as clusters.yaml has it.
+        bootstrap_servers: `host:port[,host:port…]`.
+        properties: further ones of a client, by librdkafka's names; secrets by reference only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    bootstrap_servers: str
+    properties: dict[str, str] = {}
+
+
 class Connection(BaseModel):
     """The servers that a router is connected to. It ends up in the job, which anybody may read: it holds no secret.
 
     Attributes:
-        bootstrap_servers: Kafka's `host:port[,host:port…]`.
+        bootstrap_servers: Kafka's `host:port[,host:port…]`, of the cluster where streams live by default.
+        clusters: all that are declared; none where no file declares any.
         catalog: the properties of pyiceberg's load_catalog without the secret ones, but for those of a REST catalog,
             which say where the secret is found.
         s3_endpoint: base URL of the object store.
@@ -92,6 +113,7 @@ class Connection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bootstrap_servers: str
+    clusters: tuple[KafkaServers, ...] = ()
     catalog: dict[str, str]
     s3_endpoint: str
     s3_region: str
@@ -101,13 +123,15 @@ class Connection(BaseModel):
     python: str = "python"
 
     @classmethod
-    def of(cls, settings: Settings) -> Connection:
-        """Return what of the settings a job may know."""
+    def of(cls, settings: Settings, clusters: Clusters | None = None) -> Connection:
+        """Return what of the settings, and of the declared clusters, a job may know."""
+        clusters = clusters or Clusters.alone(settings.kafka)
         public = {key: value for key, value in settings.catalog.items() if not _is_secret(key, value)}
         if "uri" in public:
             public["uri"] = _without_password(public["uri"])
         return cls(
-            bootstrap_servers=settings.bootstrap_servers,
+            bootstrap_servers=clusters.cluster(clusters.primary).bootstrap_servers,
+            clusters=tuple(map(_public, clusters.declared.values())) if clusters.file else (),
             catalog=public,
             s3_endpoint=settings.s3.endpoint,
             s3_region=settings.s3.region,
@@ -116,6 +140,26 @@ class Connection(BaseModel):
             registry=settings.registry,
             python=settings.flink_python or ("python3" if settings.kubernetes else sys.executable),
         )
+
+    def default_kafka(self) -> KafkaServers:
+        """Return the cluster where streams live by default: Kafka sinks write there."""
+        found = (each for each in self.clusters if each.bootstrap_servers == self.bootstrap_servers)
+        return next(found, KafkaServers(name=PRIMARY, bootstrap_servers=self.bootstrap_servers))
+
+    def kafka(self, name: str | None) -> KafkaServers:
+        """Return the cluster of that name; None stands for `primary`.
+
+        Raises:
+            Terminal: it is not declared.
+        """
+        name = name or PRIMARY
+        found = next((each for each in self.clusters if each.name == name), None)
+        if found is None and name == PRIMARY:
+            return KafkaServers(name=name, bootstrap_servers=self.bootstrap_servers)
+        if found is None:
+            message = f"the Kafka cluster {name!r} is not declared any more"
+            raise Terminal(message, mend="Declare it in clusters.yaml, or take it from the stream.")
+        return found
 
 
 class SubmitRequest(BaseModel):
@@ -166,6 +210,12 @@ class CheckRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     plans: tuple[RouterPlan, ...]
+
+
+def _public(cluster: Cluster) -> KafkaServers:
+    return KafkaServers(
+        name=cluster.name, bootstrap_servers=cluster.bootstrap_servers, properties=dict(cluster.properties)
+    )
 
 
 def _is_secret(key: str, value: str) -> bool:

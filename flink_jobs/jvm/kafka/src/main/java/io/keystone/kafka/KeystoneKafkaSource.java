@@ -18,6 +18,7 @@ import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsIni
 import org.apache.flink.connector.kafka.source.split.KafkaPartitionSplit;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSource;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.connector.ChangelogMode;
@@ -186,7 +187,11 @@ final class KeystoneKafkaSource implements ScanTableSource, SupportsReadingMetad
                 return primary;
             }
             // a source that is added or taken away leaves the other's state as it is: each has an id of its own
-            return primary.union(read(context, environment, scan.standby()));
+            DataStream<RowData> both = primary.union(read(context, environment, scan.standby()));
+            // all that comes after chains to this one operator; without it each reader of the table would get a copy
+            SingleOutputStreamOperator<RowData> joined = both.filter(row -> true).name("both clusters");
+            context.generateUid(TRANSFORMATION + "-both").ifPresent(joined::uid);
+            return joined;
         }
 
         private DataStream<RowData> read(

@@ -1,0 +1,145 @@
+"""All Kafka clusters of the fleet as one: a topic's name tells the cluster that it is on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from keystone_platform.gateways.kafka import REQUEST_TIMEOUT_S, ConfluentKafka, Moment, Offsets
+from keystone_platform.settings import Settings, streams_folder
+from keystone_platform.spec.cluster_file import load_clusters
+from keystone_platform.spec.clusters import Cluster, Clusters, clusters_file
+from keystone_platform.spec.loader import load_streams_leniently
+from keystone_platform.spec.names import DEAD_LETTER_SUFFIX, REPLAY_INFIX
+
+Primaries = Mapping[str, str]
+"""Of streams that live elsewhere than the others: the cluster by the stream's topic."""
+
+
+class KafkaClusters:
+    """KafkaGateway over every declared cluster. A cluster is connected to when one of its topics is first asked for.
+
+    A call about topics of several clusters raises what the first of them raises that does not answer.
+
+    Args:
+        clusters: the declared ones.
+        primaries: read once, when a topic is asked for whose name carries no cluster and there are several.
+        timeout_s: how long one request may take.
+    """
+
+    def __init__(
+        self,
+        clusters: Clusters,
+        primaries: Callable[[], Primaries] = lambda: {},
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:
+        self.clusters = clusters
+        self._read_primaries = primaries
+        self._timeout_s = timeout_s
+        self._connected: dict[str, ConfluentKafka] = {}
+
+    def cluster_of(self, topic: str) -> Cluster:
+        """Return the cluster that the topic is on, by its name alone."""
+        named, rest = self.clusters.home(topic)
+        if named:
+            return self.clusters.cluster(named)
+        elsewhere = self._primaries.get(_stream_topic(rest)) if len(self.clusters.declared) > 1 else None
+        return self.clusters.cluster(elsewhere or self.clusters.primary)
+
+    def properties(self, topic: str) -> dict[str, str]:
+        """Return what a client is made with that reads or writes the topic. It may hold secrets.
+
+        Raises:
+            Terminal: a secret is not where its reference says.
+        """
+        return self.cluster_of(topic).client_properties()
+
+    def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
+        return self._of(name).ensure_topic(name, partitions, config)
+
+    def offsets(self, topic: str) -> Offsets:
+        return self._of(topic).offsets(topic)
+
+    def ends(self, topics: Collection[str]) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        for kafka, mine in self._by_cluster(topics):
+            found |= kafka.ends(mine)
+        return found
+
+    def reached(self, asked: Collection[Moment]) -> Mapping[Moment, int | None]:
+        found: dict[Moment, int | None] = {}
+        for kafka, mine in self._by_cluster({topic for topic, _ in asked}):
+            found |= kafka.reached([moment for moment in asked if moment[0] in mine])
+        return found
+
+    def largest_record(self, topic: str) -> int | None:
+        return self._of(topic).largest_record(topic)
+
+    def largest_transaction_timeout_s(self) -> float:
+        return self._connect(self.clusters.cluster(self.clusters.primary)).largest_transaction_timeout_s()
+
+    def offsets_at(self, topic: str, *times: datetime) -> tuple[Mapping[int, int], ...]:
+        return self._of(topic).offsets_at(topic, *times)
+
+    @cached_property
+    def _primaries(self) -> Primaries:
+        return self._read_primaries()
+
+    def _of(self, topic: str) -> ConfluentKafka:
+        return self._connect(self.cluster_of(topic))
+
+    def _connect(self, cluster: Cluster) -> ConfluentKafka:
+        if cluster.name not in self._connected:
+            self._connected[cluster.name] = ConfluentKafka(cluster.client_properties(), self._timeout_s)
+        return self._connected[cluster.name]
+
+    def _by_cluster(self, topics: Collection[str]) -> list[tuple[ConfluentKafka, list[str]]]:
+        mine: dict[str, list[str]] = {}
+        for topic in topics:
+            mine.setdefault(self.cluster_of(topic).name, []).append(topic)
+        return [(self._connect(self.clusters.cluster(name)), found) for name, found in mine.items()]
+
+
+def declared_clusters(settings: Settings, env: Mapping[str, str] | None = None) -> Clusters:
+    """Return the clusters of clusters.yaml, else the one of the settings.
+
+    Args:
+        settings: of the platform.
+        env: says where the stream files and clusters.yaml are; the process's unless given.
+
+    Raises:
+        InvalidSpecs: clusters.yaml is wrong.
+    """
+    env = os.environ if env is None else env
+    return load_clusters(clusters_file(streams_folder(env), env), settings.kafka)
+
+
+def connect_kafka(
+    settings: Settings, env: Mapping[str, str] | None = None, further: Callable[[], Primaries] = lambda: {}
+) -> KafkaClusters:
+    """Return the declared clusters as one gateway. Connects to none yet.
+
+    Args:
+        settings: of the platform.
+        env: see `declared_clusters`.
+        further: returns primaries of streams that the files may not declare any more; what the files say wins.
+
+    Raises:
+        InvalidSpecs: clusters.yaml is wrong.
+    """
+    env = os.environ if env is None else env
+    clusters, folder = declared_clusters(settings, env), streams_folder(env)
+    return KafkaClusters(clusters, lambda: {**further(), **_declared_primaries(folder, clusters)})
+
+
+def _declared_primaries(folder: Path, clusters: Clusters) -> Primaries:
+    specs = [stream.spec for stream in load_streams_leniently(folder, clusters).streams]
+    return {spec.topic_name: primary for spec in specs if (primary := clusters.names(spec)[0]) != clusters.primary}
+
+
+def _stream_topic(topic: str) -> str:
+    """Return the topic of the stream whose dead letters, or replayed ones, this topic holds; else the topic itself."""
+    return topic.partition(REPLAY_INFIX)[0].removesuffix(DEAD_LETTER_SUFFIX)
