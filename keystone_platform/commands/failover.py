@@ -70,12 +70,11 @@ def status(streams: Streams = None, as_json: Json = False) -> None:
     fleet = _fleet(streams)
     answers = OrderTopics(fleet.clusters.declared).read()
     orders = _merged(answers)
-    told = told_lately(
-        fleet.clusters, {name for name, answer in answers.items() if answer.value is not None}, SystemClock().now()
-    )
+    awake = {name for name, answer in answers.items() if answer.value is not None}
+    told = told_lately(fleet.clusters, awake, SystemClock().now())
     lines = stream_lines([stream.spec for stream in fleet.streams], fleet.clusters, orders, told)
     show_status(fleet.clusters, answers, lines, as_json=as_json)
-    if all(answer.value is None for answer in answers.values()):
+    if not awake:
         raise typer.Exit(1)
 
 
