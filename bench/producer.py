@@ -1,14 +1,16 @@
 """`make bench-producer`: what `send` costs beside bare confluent-kafka, how long it takes, what it holds; JSON=1.
 
-Starts a broker of its own. The producer's process has one core to itself alone; what is compared alternates. The last
-cases begin with the broker up, stop it for good, and go on for a minute.
+Starts a broker of its own. The producer's process has one core to itself alone; what is compared alternates. For the
+switch a second broker is killed. The last cases begin with the broker up, stop it for good, and go on for a minute.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +32,15 @@ PAIRS = 5
 EVENTS = 300_000
 RATE = 20_000
 DEAD_S = 60
+STANDBY_TOPIC = f"standby.{TOPIC}"
+SWITCH = "switch to the standby, 20,000/s"
+SENT = (
+    ("send, 750 B", "send", 750, 0),
+    ("send, 4 KB", "send", 4096, 0),
+    ("send, 750 B with a key", "send", 750, 1),
+    ("send, 750 B, with a standby", "watched", 750, 0),
+)
+"""Cases of events a second: name, what is run, bytes, whether with a key."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +94,13 @@ def _figures(wanted: str) -> Iterator[Figure]:
     try:
         kafka = stack.up(without=("s3", "flink", "dagster")).settings.kafka
         ConfluentKafka(kafka).ensure_topic(TOPIC, 4)
-        for name, size, key in (("750 B", 750, 0), ("4 KB", 4096, 0), ("750 B with a key", 750, 1)):
-            case = f"send, {name}"
+        for topic in (STANDBY_TOPIC, "keystone.failover"):
+            ConfluentKafka(kafka).ensure_topic(topic, 4)
+        for case, what, size, key in SENT:
             if wanted in case:
-                yield _beside_bare(case, kafka, size, key)
+                yield _beside_bare(case, kafka, what, size, key)
+        if wanted in SWITCH:
+            yield _switch(kafka)
         if wanted in "p99.9 of send, Kafka up":
             latencies = _run(kafka, "up", EVENTS)
             yield _bound("p99.9 of send, Kafka up", latencies["p999_ms"], "ms", 1.0, 1.0)
@@ -97,12 +111,39 @@ def _figures(wanted: str) -> Iterator[Figure]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _beside_bare(case: str, kafka: dict[str, str], size: int, key: int) -> Figure:
+def _switch(standby: dict[str, str]) -> Figure:
+    """Kill the broker that a producer sends to, RATE events a second, and wait until the other one acknowledges."""
+    home = Path(tempfile.mkdtemp(prefix="keystone-bench-"))
+    stack = EmbeddedStack(home, streams=home / "streams", usual_ports=False)
+    try:
+        doomed = stack.up(without=("s3", "flink", "dagster")).settings.kafka
+        ConfluentKafka(doomed).ensure_topic(TOPIC, 4)
+        command = _command(doomed, "switch", 0, 750, 0, standby["bootstrap.servers"])
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdout.readline()
+            pid = stack.pid("kafka")
+            assert pid is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            os.kill(pid, signal.SIGKILL)
+            stack.stop("kafka")  # else it would be started again
+            found = json.loads(process.stdout.readline())
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    finally:
+        stack.down()
+        shutil.rmtree(home, ignore_errors=True)
+    sys.stderr.write(f"switched: {found['counts']}\n")
+    return _bound(SWITCH, found["seconds"], "s", 10.0, 1.0)
+
+
+def _beside_bare(case: str, kafka: dict[str, str], what: str, size: int, key: int) -> Figure:
     sent: list[float] = []
     bare: list[float] = []
     for _ in range(PAIRS):
         bare.append(_run(kafka, "bare", EVENTS, size, key)["per_s"])
-        sent.append(_run(kafka, "send", EVENTS, size, key)["per_s"])
+        sent.append(_run(kafka, what, EVENTS, size, key)["per_s"])
     value, reference = statistics.median(sent), statistics.median(bare)
     return Figure(case, value, "events/s", reference, value / reference, ">= 0.7")
 
@@ -124,7 +165,7 @@ def _dead(kafka: dict[str, str], stack: EmbeddedStack) -> Iterator[Figure]:
     yield _bound("memory, Kafka dead", found["grown_mb"], "MB", found["bound_mb"], 1.1)
 
 
-def _bound(case: str, value: float, unit: Literal["ms", "MB"], reference: float, most: float) -> Figure:
+def _bound(case: str, value: float, unit: Literal["ms", "MB", "s"], reference: float, most: float) -> Figure:
     return Figure(case, value, unit, reference, value / reference, f"<= {most}")
 
 
@@ -134,7 +175,9 @@ def _run(kafka: dict[str, str], what: str, events: int, size: int = 750, key: in
     return found
 
 
-def _command(kafka: dict[str, str], what: str, events: int, size: int = 750, key: int = 0) -> list[str]:
+def _command(
+    kafka: dict[str, str], what: str, events: int, size: int = 750, key: int = 0, standby: str = ""
+) -> list[str]:
     return [
         sys.executable,
         "-m",
@@ -143,6 +186,7 @@ def _command(kafka: dict[str, str], what: str, events: int, size: int = 750, key
         kafka["bootstrap.servers"],
         TOPIC,
         *map(str, (events, size, key)),
+        standby or kafka["bootstrap.servers"],
     ]
 
 

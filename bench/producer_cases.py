@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from array import array
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ import psutil
 from confluent_kafka import Producer
 
 from keystone_platform import envelope
-from keystone_platform.producer import KeystoneProducer, ProducerSettings
+from keystone_platform.producer import Counts, Health, KeystoneProducer, Place, ProducerSettings
 from keystone_platform.producer.client import TUNING
 
 BOUND = 64 * 1024 * 1024
@@ -24,17 +25,21 @@ RATE = 20_000
 WARM_EVENTS = 40_000
 
 Send = Callable[[], object]
+Kafka = Mapping[str, str] | Mapping[str, Mapping[str, str]]
 
 
 def main() -> None:
     """Run one case and print what it found as one JSON object."""
     what, servers, topic = sys.argv[1:4]
     events, size, key = map(int, sys.argv[4:7])
+    standby = sys.argv[7]
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     payload, record_key = os.urandom(size // 2).hex().encode(), b"user-4711" if key else None
     cases: dict[str, Callable[[], Mapping[str, object]]] = {
         "bare": lambda: bare(servers, topic, events, payload, record_key),
-        "send": lambda: send(servers, topic, events, payload, record_key),
+        "send": lambda: send({"bootstrap.servers": servers}, topic, events, payload, record_key),
+        "watched": lambda: send(clusters(servers, standby), topic, events, payload, record_key),
+        "switch": lambda: switch(clusters(servers, standby), topic, payload),
         "up": lambda: latencies(servers, topic, events, payload),
         "dead": lambda: dead(servers, topic, events, payload),
     }
@@ -63,9 +68,14 @@ def bare(servers: str, topic: str, events: int, payload: bytes, key: bytes | Non
     return {"per_s": events / (time.perf_counter() - began), "left": left}
 
 
-def send(servers: str, topic: str, events: int, payload: bytes, key: bytes | None) -> dict[str, float]:
+def clusters(servers: str, standby: str) -> dict[str, dict[str, str]]:
+    """Return the properties of a primary and a standby."""
+    return {"primary": {"bootstrap.servers": servers}, "standby": {"bootstrap.servers": standby}}
+
+
+def send(kafka: Kafka, topic: str, events: int, payload: bytes, key: bytes | None) -> dict[str, float]:
     """Send, and wait until all of it is acknowledged and counted."""
-    producer = KeystoneProducer({"bootstrap.servers": servers}, "bench", host="some-host-name")
+    producer = KeystoneProducer(kafka, "bench", host="some-host-name")
     producer.send(topic, payload, key)
     producer.flush(30)
     began = time.perf_counter()
@@ -89,6 +99,31 @@ def latencies(servers: str, topic: str, events: int, payload: bytes) -> dict[str
         message = f"not all were acknowledged: {counts}"
         raise SystemExit(message)
     return _quantiles(took)
+
+
+def switch(kafka: Kafka, topic: str, payload: bytes) -> dict[str, object]:
+    """Send until the standby is known to be well, say so, wait for a word, and go on until it acknowledges."""
+    producer = KeystoneProducer(kafka, "bench")
+    place, word = Place(topic, "standby"), threading.Event()
+    while producer.conditions()["standby"].health is not Health.HEALTHY or producer.counts().acknowledged < RATE:
+        _paced(lambda: producer.send(topic, payload), RATE // 10)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+    def listen() -> None:
+        sys.stdin.readline()
+        word.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    while not word.is_set():
+        _paced(lambda: producer.send(topic, payload), RATE // 20)
+    began = time.perf_counter()
+    while not producer.counts_by_place().get(place, Counts()).acknowledged and time.perf_counter() - began < 60:
+        _paced(lambda: producer.send(topic, payload), RATE // 20)
+    spent = time.perf_counter() - began
+    counts = {str(place): str(each) for place, each in producer.counts_by_place().items()}
+    producer.close(0)
+    return {"seconds": spent, "counts": counts}
 
 
 def dead(servers: str, topic: str, events: int, payload: bytes) -> dict[str, object]:
