@@ -108,7 +108,7 @@ def _events(
     now: datetime,
     log: logging.Logger,
 ) -> list[dg.AssetMaterialization | dg.AssetObservation]:
-    topics = {(by_table[news.table].plan.source.topic, news.totals.hour) for news in found}
+    topics = {(topic, news.totals.hour) for news in found for topic in by_table[news.table].plan.source.event_topics}
     came: Mapping[Moment, int] = {}
     try:
         came = traffic(warehouse.kafka(), [(topic, hour) for topic, hour in topics if hour]) if topics else {}
@@ -117,5 +117,6 @@ def _events(
     events = []
     for news in found:
         route, hour = by_table[news.table], news.totals.hour
-        events.append(landing_event(news, route, now, came.get((route.plan.source.topic, hour)) if hour else None))
+        known = [came[topic, hour] for topic in route.plan.source.event_topics if hour and (topic, hour) in came]
+        events.append(landing_event(news, route, now, sum(known) if known else None))
     return events

@@ -6,7 +6,7 @@ import os
 
 import dagster as dg
 
-from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway
+from keystone_platform.gateways.kafka_clusters import KafkaClusters, connect_kafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.objects import ObjectStore, S3ObjectStore
 from keystone_platform.settings import SETTINGS_VARIABLE, Settings, load_settings
@@ -29,9 +29,9 @@ class WarehouseResource(dg.ConfigurableResource[IcebergLake]):
         """Return the lake."""
         return IcebergLake(self.settings())
 
-    def kafka(self) -> KafkaGateway:
-        """Return the Kafka cluster."""
-        return ConfluentKafka(self.settings().kafka)
+    def kafka(self) -> KafkaClusters:
+        """Return the Kafka clusters."""
+        return connect_kafka(self.settings())
 
     def objects(self) -> ObjectStore:
         """Return the object store, reached through dagster-aws's client."""

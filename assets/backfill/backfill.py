@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from assets.backfill.proof import BranchProof, Expected, Tell, expected, prove
 from assets.backfill.rows import Survey
 from assets.backfill.swap import Swapped, swap, swapped
 from assets.backfill.table_events import TableEvents, newest
+from keystone_platform.audit.records import Clients
 from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient
 from keystone_platform.gateways.iceberg_files import hour_of
 from keystone_platform.gateways.lake import IcebergLake
@@ -38,14 +39,14 @@ class Servers:
     """What a backfill touches.
 
     Attributes:
-        properties: of a Kafka client, for the proof.
+        properties: of a Kafka client, by topic, for the proof.
         prove: is called after a swap with the hours that it changed.
         registry: of the writers' schemas, for streams in Avro and Protobuf.
     """
 
     lake: IcebergLake
     kafka: Topics
-    properties: Mapping[str, str]
+    properties: Clients
     jobs: JobRunner
     prove: Prove = unproven
     registry: SchemaRegistry = field(default_factory=NoRegistry)

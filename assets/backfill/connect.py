@@ -12,7 +12,7 @@ from assets.proof.prover import Prover, proofs_of
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.clock import Clock, SystemClock
 from keystone_platform.gateways.flink_rest import FlinkRest
-from keystone_platform.gateways.kafka import ConfluentKafka
+from keystone_platform.gateways.kafka_clusters import connect_kafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.schema_registry import registry_of
 from keystone_platform.gateways.submit import SubprocessSubmitter
@@ -37,8 +37,8 @@ def connect(settings: Settings) -> Servers:
         clock=clock,
         checkpoints=settings.checkpoints,
     )
-    lake, kafka = IcebergLake(settings), ConfluentKafka(settings.kafka)
-    return Servers(lake, kafka, settings.kafka, jobs, _prover(settings, clock), registry_of(settings.registry))
+    lake, kafka = IcebergLake(settings), connect_kafka(settings)
+    return Servers(lake, kafka, kafka.properties, jobs, _prover(settings, clock), registry_of(settings.registry))
 
 
 def _prover(settings: Settings, clock: Clock) -> Prove:

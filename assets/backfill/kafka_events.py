@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 
 from assets.backfill.events import bounded
 from assets.backfill.rows import landed
-from keystone_platform.audit.records import Record, read_records
+from keystone_platform.audit.records import Clients, Record, read_records
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.plan.backfill import KAFKA, KafkaTopics, Outline, Request, Scope, Span, outline
@@ -32,11 +32,11 @@ class KafkaEvents:
     """A route's events in its topics; see Events.
 
     Attributes:
-        properties: of a Kafka client, for the proof.
+        properties: of a Kafka client, by topic, for the proof.
     """
 
     kafka: Topics
-    properties: Mapping[str, str]
+    properties: Clients
     plan: RouterPlan
     source: KafkaTopics = KAFKA
     lacks_none: bool = True
@@ -74,7 +74,7 @@ class KafkaEvents:
             for partition, end in of_topic.items():
                 begin_at, end_at = first.get(partition, end), last.get(partition, end)
                 # dead letters come back in the order of their replay: what is of these times may be anywhere behind
-                reach = end_at if topic == self.plan.source.topic else end
+                reach = end_at if topic in self.plan.source.event_topics else end
                 if mine := present.get((topic, partition)):
                     begin_at, reach = min(begin_at, mine.begin), max(reach, mine.end)
                 if begin_at < min(reach, end):

@@ -15,8 +15,9 @@ from assets.failures import fail_if_any
 from assets.resource import WarehouseResource
 from keystone_platform.defs.keys import topic_key
 from keystone_platform.defs.references import code_reference
-from keystone_platform.errors import KeystoneError
+from keystone_platform.errors import KeystoneError, Transient
 from keystone_platform.plan.plan_router import FleetPlan
+from keystone_platform.spec.clusters import standby_topic
 from keystone_platform.spec.fleet import Fleet, LoadedStream
 
 RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL)
@@ -36,8 +37,19 @@ class DeadLetterStream:
 
     @property
     def topic(self) -> str:
-        """The topic of its dead letters."""
+        """The topic of its dead letters on the primary cluster."""
         return self.declared.spec.dead_letter_topic
+
+    @property
+    def standby(self) -> str | None:
+        """The stream's standby cluster."""
+        return self.declared.routes[0].clusters[1]
+
+    @property
+    def topics(self) -> dict[str, str | None]:
+        """The topics of its dead letters, each with the standby cluster that it is on."""
+        both: dict[str, str | None] = {self.topic: None}
+        return both | ({standby_topic(self.standby, self.topic): self.standby} if self.standby else {})
 
     @property
     def key(self) -> dg.AssetKey:
@@ -96,18 +108,26 @@ def _spec(stream: DeadLetterStream) -> dg.AssetSpec:
 def _landed(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, stream: DeadLetterStream
 ) -> dg.MaterializeResult[Any]:
-    settings = warehouse.settings()
-    landing = land(warehouse.lake(), warehouse.kafka(), settings.kafka, stream.stream, stream.topic)
-    if landing.gap:
-        context.log.warning(f"{landing.gap} letters of {stream.topic} were deleted before they were landed")
-    return dg.MaterializeResult(asset_key=stream.key, metadata=_metadata(landing))
+    kafka, landings, away = warehouse.kafka(), list[Landing](), list[Transient]()
+    for topic, cluster in stream.topics.items():
+        try:
+            landings.append(land(warehouse.lake(), kafka, kafka.properties, stream.stream, topic, cluster))
+        except Transient as error:  # the other cluster's letters are landed all the same
+            away.append(error)
+            context.log.warning(str(error))
+            continue
+        if landings[-1].gap:
+            context.log.warning(f"{landings[-1].gap} letters of {topic} were deleted before they were landed")
+    if not landings:
+        raise away[0]
+    return dg.MaterializeResult(asset_key=stream.key, metadata=_metadata(landings))
 
 
-def _metadata(landing: Landing) -> dict[str, Any]:
+def _metadata(landings: Sequence[Landing]) -> dict[str, Any]:
     return {
-        keys.TABLE: landing.table,
-        keys.ROWS_ADDED: landing.letters,
-        keys.LETTERS_GONE: landing.gap,
-        keys.STRANGERS: landing.strangers,
-        keys.REACHED: sum(landing.next_offsets.values()),
+        keys.TABLE: landings[0].table,
+        keys.ROWS_ADDED: sum(landing.letters for landing in landings),
+        keys.LETTERS_GONE: sum(landing.gap for landing in landings),
+        keys.STRANGERS: sum(landing.strangers for landing in landings),
+        keys.REACHED: sum(sum(landing.next_offsets.values()) for landing in landings),
     }

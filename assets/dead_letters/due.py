@@ -57,14 +57,20 @@ def choose(
     never = datetime.min.replace(tzinfo=UTC)
     due = [each for each in streams if each.stream not in busy and _is_due(each, ends, landed.get(each.stream), now)]
     due.sort(key=lambda each: landed[each.stream].at if each.stream in landed else never)
-    return [_request(each, ends[each.topic], now) for each in due[: max(0, IN_FLIGHT - len(busy))]]
+    return [_request(each, _end(each, ends) or 0, now) for each in due[: max(0, IN_FLIGHT - len(busy))]]
 
 
 def _is_due(stream: DeadLetterStream, ends: Mapping[str, int], last: Landed | None, now: datetime) -> bool:
-    end = ends.get(stream.topic, 0)
-    if last is None:
-        return end > 0
+    end = _end(stream, ends)
+    if end is None or last is None:
+        return bool(end)
     return end != last.reached and now - last.at >= PAUSE
+
+
+def _end(stream: DeadLetterStream, ends: Mapping[str, int]) -> int | None:
+    """Return the sum of where its topics end, one a cluster; None where there is none."""
+    known = [ends[topic] for topic in stream.topics if topic in ends]
+    return sum(known) if known else None
 
 
 def _request(stream: DeadLetterStream, end: int, now: datetime) -> dg.RunRequest:
@@ -89,7 +95,7 @@ def dead_letter_sensor(streams: Sequence[DeadLetterStream], clock: Clock | None 
     )
     def dead_letters(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
         try:
-            ends = warehouse.kafka().ends([stream.topic for stream in streams])
+            ends = warehouse.kafka().ends([topic for stream in streams for topic in stream.topics])
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error))
         busy = streams_in_flight(context.instance)

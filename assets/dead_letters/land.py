@@ -16,7 +16,7 @@ from assets.dead_letters.table import (
     rows,
     table_name,
 )
-from keystone_platform.audit.records import Record, read_records
+from keystone_platform.audit.records import Clients, Record, read_records
 from keystone_platform.dead_letters.letter import DeadLetter, read_letter
 from keystone_platform.errors import Conflict
 from keystone_platform.gateways.kafka import KafkaGateway, Offsets
@@ -45,10 +45,18 @@ class Landing:
     next_offsets: Mapping[int, int]
 
 
-def land(lake: IcebergLake, gateway: KafkaGateway, kafka: Mapping[str, str], stream: str, topic: str) -> Landing:
+def land(
+    lake: IcebergLake,
+    gateway: KafkaGateway,
+    kafka: Clients,
+    stream: str,
+    topic: str,
+    cluster: str | None = None,
+) -> Landing:
     """Land the letters up to where the topic ends now; makes the table when there is something to put into it.
 
-    A topic that is shorter than the table knows was made anew: it is landed from its beginning.
+    `cluster` is the name of the standby cluster that the topic is on; None for the primary. A topic that is shorter
+    than the table knows was made anew: it is landed from its beginning.
 
     Raises:
         Conflict: another landing of the stream was faster; what it did counts.
@@ -59,7 +67,7 @@ def land(lake: IcebergLake, gateway: KafkaGateway, kafka: Mapping[str, str], str
     if not offsets.span:
         return Landing(name, 0, 0, 0, offsets.end)
     with lake.translated():
-        writer = _Writer(_table(lake, name), topic)
+        writer = _Writer(_table(lake, name), topic, cluster)
         span, gap = _unread(offsets, writer.reached)
         for records in read_records(kafka, topic, span):
             for record in records:
@@ -81,14 +89,15 @@ def _unread(topic: Offsets, reached: Mapping[int, int]) -> tuple[Offsets, int]:
 class _Writer:
     """Appends letters to the table; each commit also says how far the topic is landed by it."""
 
-    def __init__(self, table: Table, topic: str) -> None:
+    def __init__(self, table: Table, topic: str, cluster: str | None) -> None:
         self._table = table
+        self._cluster = cluster
         self._topic = topic
         self._batch: list[DeadLetter] = []
         self._bytes = 0
         self.letters = 0
         self.strangers = 0
-        self.reached = next_offsets(table.properties)
+        self.reached = next_offsets(table.properties, cluster)
 
     def add(self, record: Record) -> None:
         """Take a record; commits when the batch is full."""
@@ -105,9 +114,9 @@ class _Writer:
     def commit(self, reached: Mapping[int, int]) -> None:
         """Commit what was taken, and that the topic is landed up to what was taken or to `reached`."""
         self.reached.update(reached)
-        if self.reached == next_offsets(self._table.properties):
+        if self.reached == next_offsets(self._table.properties, self._cluster):
             return
-        told = offset_properties(self.reached)
+        told = offset_properties(self.reached, self._cluster)
         try:
             with self._table.transaction() as transaction:
                 transaction.set_properties(told)

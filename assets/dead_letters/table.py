@@ -38,7 +38,8 @@ _COLUMNS: Mapping[str, IcebergType] = {
     "letter_partition": IntegerType(),
     "letter_offset": LongType(),
 }
-"""(letter_partition, letter_offset) is a row's identity, (route, source_*) its event's: an event may have two rows."""
+"""(letter_partition, letter_offset) is a row's identity among those of one cluster, which its source_topic tells;
+(route, source_*) is its event's: an event may have two rows."""
 
 SCHEMA = Schema(
     *(NestedField(number, name, kind, required=False) for number, (name, kind) in enumerate(_COLUMNS.items(), 1))
@@ -51,8 +52,9 @@ PROPERTIES: Mapping[str, str] = {
 }
 
 NEXT_OFFSET = "keystone.dead-letters.next-offset."
-"""Table property, and in a snapshot's summary, followed by a partition of the topic: the first offset that is not in
-the table. It is written in the commit that lands the rows before it."""
+"""Table property, and in a snapshot's summary, followed by a partition of the topic, of a standby cluster's by
+`<cluster>/<partition>`: the first offset that is not in the table. It is written in the commit that lands the rows
+before it."""
 
 _ARROW = pa.schema(
     {
@@ -85,18 +87,23 @@ def rows(letters: Sequence[DeadLetter]) -> pa.Table:
     return pa.Table.from_pylist([_row(letter) for letter in letters], schema=_ARROW)
 
 
-def next_offsets(properties: Mapping[str, str]) -> dict[int, int]:
-    """Return, by partition, the first offset that is not in the table yet."""
+def next_offsets(properties: Mapping[str, str], cluster: str | None = None) -> dict[int, int]:
+    """Return, by partition of the topic on that standby cluster or the primary, the first offset not in the table."""
+    begin = _prefix(cluster)
     return {
-        int(name.removeprefix(NEXT_OFFSET)): int(value)
+        int(partition): int(value)
         for name, value in properties.items()
-        if name.startswith(NEXT_OFFSET)
+        if name.startswith(begin) and (partition := name.removeprefix(begin)).isdecimal()
     }
 
 
-def offset_properties(offsets: Mapping[int, int]) -> dict[str, str]:
+def offset_properties(offsets: Mapping[int, int], cluster: str | None = None) -> dict[str, str]:
     """Return what `next_offsets` reads."""
-    return {f"{NEXT_OFFSET}{partition}": str(offset) for partition, offset in offsets.items()}
+    return {f"{_prefix(cluster)}{partition}": str(offset) for partition, offset in offsets.items()}
+
+
+def _prefix(cluster: str | None) -> str:
+    return f"{NEXT_OFFSET}{cluster}/" if cluster else NEXT_OFFSET
 
 
 def _row(letter: DeadLetter) -> dict[str, object]:

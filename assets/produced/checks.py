@@ -10,7 +10,7 @@ import dagster as dg
 from assets import keys
 from assets.produced.asset import REPORTED_DAYS, loss_check, loss_of
 from assets.resource import WarehouseResource
-from keystone_platform.audit.producers import take_counts
+from keystone_platform.audit.producers import take_all_counts
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.produced import SqlProduced
 from keystone_platform.spec.fleet import LoadedStream
@@ -26,7 +26,7 @@ def loss_checks(streams: Sequence[LoadedStream]) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         clock, settings = SystemClock(), warehouse.settings()
         store = SqlProduced(settings.ledger_url, create=False)
-        take_counts(warehouse.kafka(), settings.kafka, store, clock)
+        take_all_counts(warehouse.kafka(), store, clock)
         now = clock.now()
         found = store.days(now.astimezone(UTC).date() - REPORTED_DAYS, now)
         newest = {

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from assets.produced.asset import REPORTED_DAYS, day_event, loss_result
 from assets.resource import WarehouseResource
-from keystone_platform.audit.producers import take_counts
+from keystone_platform.audit.producers import take_all_counts
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import Clock, SystemClock
 from keystone_platform.gateways.produced import Days, SqlProduced
@@ -92,7 +92,7 @@ def produced_sensor(streams: Sequence[LoadedStream], clock: Clock | None = None)
         try:
             settings = warehouse.settings()
             store = SqlProduced(settings.ledger_url, create=False)
-            take_counts(warehouse.kafka(), settings.kafka, store, clock)
+            take_all_counts(warehouse.kafka(), store, clock)
             days = store.days(now.astimezone(UTC).date() - REPORTED_DAYS, now)
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from keystone_platform.audit.producers import take_counts
+from keystone_platform.audit.producers import take_all_counts
 from keystone_platform.audit.records import read_records
 from keystone_platform.gateways.clock import Clock
-from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway, Offsets
+from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.kafka_clusters import KafkaClusters, connect_kafka
 from keystone_platform.gateways.produced import SqlProduced
 from keystone_platform.plan.hour_proof import HOUR, Accounted, HourProof
 from keystone_platform.plan.router_plan import RouterPlan
@@ -29,24 +30,24 @@ def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clo
     Raises:
         Transient, Terminal: Kafka or the ledger does not answer, or refuses.
     """
-    kafka, store = ConfluentKafka(settings.kafka), SqlProduced(settings.ledger_url, create=False)
-    take_counts(kafka, settings.kafka, store, clock)
+    kafka, store = connect_kafka(settings), SqlProduced(settings.ledger_url, create=False)
+    take_all_counts(kafka, store, clock)
     produced = store.hour(plan.stream, proof.hour, clock.now())
     if produced is None:
         return None
-    topic = plan.source.topic
-    spans = [span for span in proof.spans if span.topic == topic]
+    topics = plan.source.event_topics
+    spans = [span for span in proof.spans if span.topic in topics]
     if any(span.expired for span in spans):
         return Accounted(produced=produced)
     empty = proof.compared.empty if proof.whole else 0
     in_segment = max(0, sum(span.offsets for span in spans) - empty)
     behind = 0
     if in_segment < produced.acknowledged:
-        behind = _behind(kafka, settings, topic, proof.hour)
+        behind = sum(_behind(kafka, topic, proof.hour) for topic in topics)
     return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind)
 
 
-def _behind(kafka: KafkaGateway, settings: Settings, topic: str, hour: datetime) -> int:
+def _behind(kafka: KafkaClusters, topic: str, hour: datetime) -> int:
     """Count the hour's records among the first ones behind its segment: others' came before them."""
     (begin,) = kafka.offsets_at(topic, hour + HOUR)
     ends = kafka.offsets(topic).end
@@ -54,6 +55,6 @@ def _behind(kafka: KafkaGateway, settings: Settings, topic: str, hour: datetime)
     first, last = hour.timestamp() * 1000, (hour + HOUR).timestamp() * 1000
     return sum(
         first <= (record.timestamp_ms or 0) < last
-        for records in read_records(settings.kafka, topic, span)
+        for records in read_records(kafka.properties, topic, span)
         for record in records
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -10,7 +10,7 @@ import duckdb
 from assets.proof.expected import Expected, RowMark
 from assets.proof.letters import Letters
 from assets.proof.sample import Block, Window
-from keystone_platform.audit.records import read_records
+from keystone_platform.audit.records import Clients, read_records
 from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.schema_registry import SchemaRegistry
 from keystone_platform.plan.hour_proof import Comparison
@@ -114,7 +114,7 @@ class Comparer:
     Args:
         session: a DuckDB session that can read Iceberg tables, of its own.
         metadata_location: the table's state.
-        kafka: properties of a Kafka client.
+        kafka: properties of a Kafka client, by topic.
         plans: by which events are judged: the present one, then those that ran before it and may have landed some.
         letters: the route's dead letters.
         next_offsets: asked when an event has no row: up to where the table holds the partitions' events.
@@ -125,7 +125,7 @@ class Comparer:
         self,
         session: duckdb.DuckDBPyConnection,
         metadata_location: str,
-        kafka: Mapping[str, str],
+        kafka: Clients,
         plans: Sequence[RouterPlan],
         letters: Letters,
         next_offsets: Callable[[], NextOffsets],

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
+from keystone_platform.audit.records import Clients
 from keystone_platform.dead_letters.letter import DeadLetter
 from keystone_platform.dead_letters.scan import Selection, letters
 from keystone_platform.gateways.kafka import KafkaGateway, Offsets
@@ -21,26 +22,28 @@ class Letters:
     """Reads them, those of about the hour first and the older ones only when somebody asks for more.
 
     Args:
-        client: properties of a Kafka client.
+        client: properties of a Kafka client, by topic.
     """
 
     def __init__(
-        self, kafka: KafkaGateway, client: Mapping[str, str], plan: RouterPlan, spans: Sequence[Span], hour: datetime
+        self, kafka: KafkaGateway, client: Clients, plan: RouterPlan, spans: Sequence[Span], hour: datetime
     ) -> None:
         self._client = client
         self._plan = plan
         self._held = {(span.topic, span.partition): range(span.begin, span.end) for span in spans if span.offsets}
-        topic = plan.dead_letter_topic
-        ends = kafka.offsets(topic)
-        (since,) = kafka.offsets_at(topic, hour - EARLIER)
-        split = {part: max(ends.begin[part], since.get(part, end)) for part, end in ends.end.items()}
-        self._newer = Offsets(begin=split, end=ends.end)
-        self._older = Offsets(begin=ends.begin, end=split)
+        self._newer: dict[str, Offsets] = {}
+        self._older: dict[str, Offsets] = {}
+        for topic in plan.dead_letter_topics:
+            ends = kafka.offsets(topic)
+            (since,) = kafka.offsets_at(topic, hour - EARLIER)
+            split = {part: max(ends.begin[part], since.get(part, end)) for part, end in ends.end.items()}
+            self._newer[topic] = Offsets(begin=split, end=ends.end)
+            self._older[topic] = Offsets(begin=ends.begin, end=split)
 
     @property
     def has_older(self) -> bool:
         """Whether there are letters that `newer` left out."""
-        return self._older.span > 0
+        return any(span.span for span in self._older.values())
 
     def newer(self) -> Iterator[pa.Table]:
         """Yield the letters since a day before the hour, in batches."""
@@ -48,17 +51,18 @@ class Letters:
 
     def older(self) -> Iterator[pa.Table]:
         """Yield the letters before those, once."""
-        span, self._older = self._older, Offsets({}, {})
-        return self._read(span)
+        spans, self._older = self._older, {}
+        return self._read(spans)
 
-    def _read(self, span: Offsets) -> Iterator[pa.Table]:
+    def _read(self, spans: Mapping[str, Offsets]) -> Iterator[pa.Table]:
         if not self._held:
             return
         chosen = Selection(route=self._plan.route)
-        for batch in letters(self._client, self._plan.dead_letter_topic, span, chosen):
-            found = [letter for letter in batch if self._is_held(letter)]
-            if found:
-                yield self._table(found)
+        for topic, span in spans.items():
+            for batch in letters(self._client, topic, span, chosen):
+                found = [letter for letter in batch if self._is_held(letter)]
+                if found:
+                    yield self._table(found)
 
     def _is_held(self, letter: DeadLetter) -> bool:
         source = letter.source

@@ -21,7 +21,7 @@ from assets.proof.sample import SAMPLE_OFFSETS, joined, sampled, whole, windows
 from assets.proof.segment import segment_of
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.gateways.iceberg_files import live_entries
-from keystone_platform.gateways.kafka import ConfluentKafka, KafkaGateway
+from keystone_platform.gateways.kafka_clusters import KafkaClusters, connect_kafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.landed_ends import next_offsets
 from keystone_platform.gateways.schema_registry import registry_of
@@ -83,7 +83,7 @@ def prove_hour(
         InvalidSpec: no such table, or none of its routers ever committed.
         Transient, Terminal: Kafka, catalog or object store do not answer, or refuse; or records expired meanwhile.
     """
-    kafka = ConfluentKafka(settings.kafka)
+    kafka = connect_kafka(settings)
     spans = segment_of(kafka, task.plan, task.hour)
     lake = IcebergLake(settings)
     table = lake.load(task.table)
@@ -195,7 +195,7 @@ def _compare(task: Task, spans: Sequence[Span], gaps: Sequence[Gaps], comparer: 
 
 def _comparer(
     settings: Settings,
-    kafka: KafkaGateway,
+    kafka: KafkaClusters,
     task: Task,
     table: Table,
     session: duckdb.DuckDBPyConnection,
@@ -204,9 +204,9 @@ def _comparer(
     return Comparer(
         session,
         table.metadata_location,
-        settings.kafka,
+        kafka.properties,
         (task.plan, *task.earlier),
-        Letters(kafka, settings.kafka, task.plan, spans, task.hour),
+        Letters(kafka, kafka.properties, task.plan, spans, task.hour),
         lambda: next_offsets(table, task.plan.source.topics),
         registry_of(settings.registry),
     )

@@ -28,7 +28,7 @@ def segment_of(kafka: KafkaGateway, plan: RouterPlan, hour: datetime) -> tuple[S
 def _spans(kafka: KafkaGateway, plan: RouterPlan, topic: str, hour: datetime) -> Iterator[Span]:
     begins, ends = kafka.offsets_at(topic, hour, hour + HOUR)
     offsets = kafka.offsets(topic)
-    replays = topic == plan.source.replay_topic
+    replays = topic in plan.source.replay_topics
     for partition, begin in sorted(begins.items()):
         oldest = offsets.begin.get(partition, 0)
         end = max(begin, offsets.end[partition] if replays else ends[partition], oldest)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from keystone_platform.audit.records import header_text, read_records
+from keystone_platform.audit.records import Clients, header_text, read_records
 from keystone_platform.envelope import AUDIT_TOPIC, CE_TYPE, PRODUCER_COUNTS_TYPE
+from keystone_platform.errors import Transient
 from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.kafka import KafkaGateway, Offsets
+from keystone_platform.gateways.kafka_clusters import KafkaClusters
 from keystone_platform.gateways.produced import ProducedStore
 from keystone_platform.plan.produced import AuditEvent
 
@@ -31,8 +33,28 @@ class Taken:
     gone: int = 0
 
 
+def take_all_counts(kafka: KafkaClusters, store: ProducedStore, clock: Clock) -> Taken:
+    """Take what producers wrote into the audit topics of all clusters; one that is away is left to a later call.
+
+    Raises:
+        Transient, Terminal: no cluster answers, or one refuses; or the database does not answer.
+    """
+    taken, away = Taken(), []
+    topics = kafka.audit_topics()
+    for topic in topics:
+        try:
+            found = take_counts(kafka, kafka.properties, store, clock, topic)
+        except Transient as error:
+            away.append(error)
+            continue
+        taken = Taken(taken.events + found.events, taken.strangers + found.strangers, taken.gone + found.gone)
+    if len(away) == len(topics):
+        raise away[0]
+    return taken
+
+
 def take_counts(
-    gateway: KafkaGateway, kafka: Mapping[str, str], store: ProducedStore, clock: Clock, topic: str = AUDIT_TOPIC
+    gateway: KafkaGateway, kafka: Clients, store: ProducedStore, clock: Clock, topic: str = AUDIT_TOPIC
 ) -> Taken:
     """Take the audit events that came since the last call, LIMIT at most. Nothing where there is no such topic.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -46,7 +46,11 @@ class Record:
     timestamp_ms: int | None = None
 
 
-def read_records(kafka: Mapping[str, str], topic: str, span: Offsets) -> Iterator[Sequence[Record]]:
+Clients = Mapping[str, str] | Callable[[str], Mapping[str, str]]
+"""Properties of a Kafka client, or what returns those for the cluster that a topic is on."""
+
+
+def read_records(kafka: Clients, topic: str, span: Offsets) -> Iterator[Sequence[Record]]:
     """Yield the records from `span.begin` up to before `span.end`, in batches; per partition in order.
 
     Holds a batch and what the client prefetches (64 MB a partition at most). Raises Transient when the broker goes
@@ -55,7 +59,7 @@ def read_records(kafka: Mapping[str, str], topic: str, span: Offsets) -> Iterato
     open_partitions = {part: end for part, end in span.end.items() if span.begin[part] < end}
     if not open_partitions:
         return
-    consumer = Consumer({**kafka, **_CONSUMER})
+    consumer = Consumer({**(kafka(topic) if callable(kafka) else kafka), **_CONSUMER})
     try:
         consumer.assign([TopicPartition(topic, part, span.begin[part]) for part in open_partitions])
         silent_s = 0.0

@@ -14,7 +14,8 @@ from keystone_platform.audit.expectation import Expectation, create_expected
 from keystone_platform.audit.passed_on import MATCH, PassedOn
 from keystone_platform.audit.records import Record, header_text, read_records
 from keystone_platform.errors import InvalidSpec
-from keystone_platform.gateways.kafka import ConfluentKafka, Offsets
+from keystone_platform.gateways.kafka import Offsets
+from keystone_platform.gateways.kafka_clusters import connect_kafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.gateways.schema_registry import registry_of
 from keystone_platform.gateways.search import OpenSearch
@@ -113,7 +114,7 @@ class RouteAudit:
     ) -> None:
         self.plan = plan
         self._settings = settings
-        self._kafka = ConfluentKafka(settings.kafka)
+        self._kafka = connect_kafka(settings)
         self._start = start or {}
         self._spans = {topic: Offsets(begin={}, end={}) for topic in topics or plan.source.topics}
         self._session = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -128,7 +129,7 @@ class RouteAudit:
             first = {part: max(oldest, start.get(part, oldest)) for part, oldest in now.begin.items()}
             begin = {**first, **span.begin}
             unread = Offsets(begin={**begin, **span.end}, end=now.end)
-            for records in read_records(self._settings.kafka, topic, unread):
+            for records in read_records(self._kafka.properties, topic, unread):
                 self._expectation.add(topic, records)
             self._spans[topic] = Offsets(begin=begin, end=now.end)
 
@@ -194,7 +195,7 @@ class RouteAudit:
         self._session.execute("CREATE OR REPLACE TABLE found (guid VARCHAR, mark UBIGINT)")
         passed_on = PassedOn(self.plan, target)
         offsets = self._kafka.offsets(target.topic)
-        for records in read_records(self._settings.kafka, target.topic, offsets):
+        for records in read_records(self._kafka.properties, target.topic, offsets):
             self._session.register("batch", passed_on.table(records))
             self._session.execute(f"INSERT INTO found SELECT _guid, {passed_on.found} FROM batch")
             self._session.unregister("batch")
@@ -202,10 +203,10 @@ class RouteAudit:
 
     def _read_dead_letters(self) -> None:
         self._session.execute('CREATE OR REPLACE TABLE dead (topic VARCHAR, part INTEGER, "offset" BIGINT)')
-        topic = self.plan.dead_letter_topic
-        offsets = self._kafka.offsets(topic)
-        for records in read_records(self._settings.kafka, topic, offsets):
-            self._keep_in_range("dead", _identities(list(_origins(records, self.plan))))
+        for topic in self.plan.dead_letter_topics:
+            offsets = self._kafka.offsets(topic)
+            for records in read_records(self._kafka.properties, topic, offsets):
+                self._keep_in_range("dead", _identities(list(_origins(records, self.plan, topic))))
         # written at least once, so a repeated dead letter is no loss and no duplicate
         self._session.execute("CREATE OR REPLACE TABLE dead AS SELECT DISTINCT * FROM dead")
 
@@ -234,8 +235,8 @@ class RouteAudit:
         self._session.unregister("bounds")
 
 
-def _origins(records: Sequence[Record], plan: RouterPlan) -> Iterator[tuple[str, int, int]]:
-    """Yield the places from which this route's dead letters came."""
+def _origins(records: Sequence[Record], plan: RouterPlan, letters: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the places from which this route's dead letters, of the topic `letters`, came."""
     for record in records:
         topic = header_text(record, envelope.DLQ_TOPIC)
         if topic not in plan.source.topics or header_text(record, envelope.DLQ_ROUTE) != plan.route:
@@ -243,7 +244,7 @@ def _origins(records: Sequence[Record], plan: RouterPlan) -> Iterator[tuple[str,
         try:
             yield topic, _number(record, envelope.DLQ_PARTITION), _number(record, envelope.DLQ_OFFSET)
         except ValueError as error:
-            message = f"dead letter {plan.dead_letter_topic}-{record.partition}@{record.offset} has no place of origin"
+            message = f"dead letter {letters}-{record.partition}@{record.offset} has no place of origin"
             raise InvalidSpec(message, mend="Somebody else writes to this topic.") from error
 
 

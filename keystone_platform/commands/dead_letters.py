@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from keystone_platform.commands.dead_letter_answers import print_summary, print_verdict, summary_json, verdict_json
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, Transient
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.settings import load_settings, streams_folder
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from keystone_platform.dead_letters.replay import ReplayVerdict
     from keystone_platform.dead_letters.scan import Progress, Selection
     from keystone_platform.demo.progress import Progress as Line
+    from keystone_platform.gateways.kafka import Offsets
+    from keystone_platform.gateways.kafka_clusters import KafkaClusters
     from keystone_platform.plan.deployment import Deployment
     from keystone_platform.settings import Settings
     from keystone_platform.spec.fleet import LoadedStream
@@ -71,22 +73,24 @@ def show(
     """
     from keystone_platform.dead_letters.scan import letters
     from keystone_platform.dead_letters.summary import Summary
-    from keystone_platform.gateways.kafka import ConfluentKafka
+    from keystone_platform.gateways.kafka_clusters import connect_kafka
 
-    spec = _stream(stream).spec
+    loaded = _stream(stream)
+    spec = loaded.spec
     selection = _selection(spec, route, reason, since, last)
-    settings = load_settings()
-    kafka = ConfluentKafka(settings.kafka)
-    topic = kafka.offsets(spec.dead_letter_topic)
-    summary = Summary(spec.topic_name, kafka.offsets(spec.topic_name), limit)
+    kafka = connect_kafka(load_settings())
+    reached = _on_each(kafka, loaded, spec.dead_letter_topic)
+    summary = Summary(_on_each(kafka, loaded, spec.topic_name), limit)
     with _progress("dead letters") as progress:
-        for batch in letters(settings.kafka, spec.dead_letter_topic, selection.span(topic), selection, progress):
-            summary.add(batch)
+        for topic, offsets in reached.items():
+            for batch in letters(kafka.properties, topic, selection.span(offsets), selection, progress):
+                summary.add(batch)
     shares = selection.since is None and last is None  # of a part of the letters it would say nothing
+    name = " and ".join(reached)
     if as_json:
-        typer.echo(json.dumps(summary_json(spec.dead_letter_topic, summary, shares), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(summary_json(name, summary, shares), indent=1, ensure_ascii=False))
     else:
-        print_summary(spec.dead_letter_topic, topic.span, summary, shares, payload)
+        print_summary(name, sum(each.span for each in reached.values()), summary, shares, payload)
 
 
 def replay(
@@ -111,8 +115,8 @@ def replay(
     that dies again is a new letter and can be replayed after the next fix.
     """
     from keystone_platform.control.replay_targets import replayable
-    from keystone_platform.dead_letters.replay import Replay, ReplayTarget
-    from keystone_platform.gateways.kafka import ConfluentKafka
+    from keystone_platform.dead_letters.replay import Replay, ReplayTarget, together
+    from keystone_platform.gateways.kafka_clusters import connect_kafka
     from keystone_platform.gateways.ledger import SqlLedger
 
     loaded = _stream(stream)
@@ -121,19 +125,28 @@ def replay(
     deployed = replayable(
         SqlLedger(settings.ledger_url, create=False), loaded, [selection.route] if selection.route else []
     )
-    replays = Replay(
-        kafka=settings.kafka,
-        gateway=ConfluentKafka(settings.kafka),
-        stream=stream,
-        topic=loaded.spec.dead_letter_topic,
-        targets={
-            name: ReplayTarget(name, last.plan.source.topics[-1], last.plan.digest) for name, last in deployed.items()
-        },
-        same_plan=same_plan,
-        lost=lost,
-    )
+    kafka = connect_kafka(settings)
+    reached = _on_each(kafka, loaded, loaded.spec.dead_letter_topic)
+
+    def one(topic: str) -> ReplayVerdict:
+        cluster = topic.removesuffix(loaded.spec.dead_letter_topic)  # empty of the primary, else with its dot
+        replays = Replay(
+            kafka=kafka.properties(topic),
+            gateway=kafka,
+            stream=stream,
+            topic=topic,
+            targets={
+                name: ReplayTarget(name, f"{cluster}{last.plan.source.replay_topic}", last.plan.digest)
+                for name, last in deployed.items()
+                if f"{cluster}{last.plan.source.replay_topic}" in last.plan.source.replay_topics
+            },
+            same_plan=same_plan,
+            lost=lost,
+        )
+        return replays.preview(selection, progress) if dry_run else replays.run(selection, progress)
+
     with _progress("dead letters") as progress:
-        verdict = replays.preview(selection, progress) if dry_run else replays.run(selection, progress)
+        verdict = together([one(topic) for topic in reached])
     ends = _await_ends(settings, deployed, verdict) if wait and not dry_run else {}
     if as_json:
         typer.echo(json.dumps(verdict_json(verdict, ends, dry_run, wait and not dry_run), indent=1))
@@ -148,6 +161,23 @@ def _stream(name: str) -> LoadedStream:
     from keystone_platform.spec.loader import load_streams_leniently
 
     return load_streams_leniently(streams_folder(os.environ)).stream(name)
+
+
+def _on_each(kafka: KafkaClusters, loaded: LoadedStream, topic: str) -> dict[str, Offsets]:
+    """Return how far a topic of the stream reaches on each cluster; one that is away is told, unless none answers."""
+    from keystone_platform.spec.clusters import standby_topic
+
+    standby = loaded.routes[0].clusters[1]
+    topics = [topic, standby_topic(standby, topic)] if standby else [topic]
+    found = {}
+    for each in topics:
+        try:
+            found[each] = kafka.offsets(each)
+        except Transient as error:
+            if each == topics[-1] and not found:
+                raise
+            typer.echo(f"{each} is left out: {error}", err=True)
+    return found
 
 
 def _selection(
@@ -205,9 +235,10 @@ def _await_ends(
     for route, counts in verdict.routes.items():
         if counts.sent:
             plan = deployed[route].plan
+            begin = {topic: verdict.begin[topic] for topic in plan.source.replay_topics if topic in verdict.begin}
             with Line(Console(stderr=True), clock) as line:
                 tell = partial(_tell_missing, line, route)
-                ends[route] = await_ends(settings, plan, verdict.begin[plan.source.topics[-1]], clock, tell)
+                ends[route] = await_ends(settings, plan, begin, clock, tell)
     return ends
 
 

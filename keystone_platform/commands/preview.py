@@ -67,24 +67,34 @@ def preview(
     assert planned.plan is not None  # a planned route has a plan or an error
     clock = SystemClock()
     with Progress(Console(stderr=True), clock) as progress:
-        events = _events(planned.plan, last, partition, from_file)
+        plan, events = _events(planned.plan, last, partition, from_file)
         told = _telling(progress.show, clock)
-        registry = registry_of(load_settings().registry) if planned.plan.source.format else None
-        found = preview_route(planned.plan, planned.loaded.stream.fields, events, rows, told, registry)
+        registry = registry_of(load_settings().registry) if plan.source.format else None
+        found = preview_route(plan, planned.loaded.stream.fields, events, rows, told, registry)
     if as_json:
         typer.echo(json.dumps(finite(found.as_json()), default=plain, ensure_ascii=False, indent=1))
     else:
         show(found, stdout_console())
 
 
-def _events(plan: RouterPlan, last: int, partition: int | None, from_file: Path | None) -> Events:
-    from keystone_platform.gateways.kafka import ConfluentKafka
+def _events(plan: RouterPlan, last: int, partition: int | None, from_file: Path | None) -> tuple[RouterPlan, Events]:
+    """Return the events, and the plan as it reads them: of the standby cluster while the primary is away."""
+    from keystone_platform.errors import Transient
+    from keystone_platform.gateways.kafka_clusters import connect_kafka
     from keystone_platform.preview.newest import events_of_file, newest_events
 
     if from_file is not None:
-        return events_of_file(from_file, last)
-    properties = load_settings().kafka
-    return newest_events(ConfluentKafka(properties), properties, plan.source.topic, last, partition)
+        return plan, events_of_file(from_file, last)
+    kafka, (topic, *standby) = connect_kafka(load_settings()), plan.source.event_topics
+    try:
+        return plan, newest_events(kafka, kafka.properties(topic), topic, last, partition)
+    except Transient as error:
+        if not standby:
+            raise
+        typer.echo(f"{topic} is left out, its events on the standby are shown: {error}", err=True)
+    (topic,) = standby
+    there = plan.model_copy(update={"source": plan.source.model_copy(update={"topic": topic})})
+    return there, newest_events(kafka, kafka.properties(topic), topic, last, partition)
 
 
 def _telling(show: Callable[[str], None], clock: Clock) -> Callable[[int], None]:

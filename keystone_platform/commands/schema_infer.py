@@ -118,11 +118,11 @@ def _lines(name: str, lines: Iterable[bytes], most: int | None) -> Payloads:
 
 def _topic(topic: str, last: int) -> tuple[str, Payloads]:
     from keystone_platform.errors import InvalidSpec
-    from keystone_platform.gateways.kafka import ConfluentKafka
+    from keystone_platform.gateways.kafka_clusters import connect_kafka
     from keystone_platform.preview.newest import newest_events
 
-    properties = load_settings().kafka
-    events = newest_events(ConfluentKafka(properties), properties, topic, last)
+    kafka = connect_kafka(load_settings())
+    events = newest_events(kafka, kafka.properties(topic), topic, last)
     if events.missing:
         message = f"there is no topic {topic}"
         raise InvalidSpec(message, mend="Name one that has events.")

@@ -42,7 +42,9 @@ def up(
     including: Annotated[
         list[str] | None,
         typer.Option(
-            "--with", help="Add search (OpenSearch, 1 GB of memory) to this stack: from now on it belongs to it."
+            "--with",
+            help="Add search (OpenSearch, 1 GB of memory) or standby (a second Kafka cluster that every stream gets as "
+            "its standby, 0.5 GB) to this stack: from now on it belongs to it. Repeatable.",
         ),
     ] = None,
     without: Annotated[
@@ -57,7 +59,8 @@ def up(
     Data, logs and settings go below `.keystone` (another folder: KEYSTONE_HOME). A server whose usual port is taken
     gets the next free one; KEYSTONE_KAFKA_PORT, KEYSTONE_S3_PORT, KEYSTONE_FLINK_PORT, KEYSTONE_SEARCH_PORT and
     KEYSTONE_DAGSTER_PORT ask for one. Harmless when the stack is up: it starts only what is missing, so search can be
-    added any time: `keystone up --with search`. Ctrl-C stops what it started.
+    added any time: `keystone up --with search`; so can a standby, `keystone up --with standby`, whose clusters.yaml
+    counts until there is one beside the streams. Ctrl-C stops what it started.
     """
     stderr = Console(stderr=True, highlight=False)
     stack = _stack()

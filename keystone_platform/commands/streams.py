@@ -111,7 +111,7 @@ def plan(
     planned = planned_routes(_folder(streams), selection)
     settings = load_settings() if names_settings(os.environ) else None
     try:
-        gateways = connect(settings or load_settings())
+        gateways = connect(settings or load_settings(), streams=_folder(streams))
         previews, note = preview(gateways, planned), ""
         if selection.takes_all:
             previews += preview_undeclared(gateways, {each.loaded.id for each in planned})
@@ -258,7 +258,7 @@ def _reconcile(
 
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     settings = load_settings()
-    gateways = connect(settings)
+    gateways = connect(settings, streams=folder)
     told: Progress = lambda route, doing: progress.print(f"[dim]{route}[/] {doing} …")  # noqa: E731
     refresh: Refresh = lambda goals: redeclared(folder, goals) if folder else goals  # noqa: E731
     verdicts = reconcile_fleet(gateways, wanted.goals, request, pace, told, refresh)

@@ -9,13 +9,17 @@ from keystone_platform.gateways.kafka import KafkaGateway
 from keystone_platform.gateways.traffic import HOUR, traffic
 
 
-def arrivals(kafka: KafkaGateway, topic: str, hours: Sequence[datetime]) -> dict[datetime, float]:
+def arrivals(kafka: KafkaGateway, topics: Sequence[str], hours: Sequence[datetime]) -> dict[datetime, float]:
     """Return the mean arrival of each hour, events/s, by its beginning (UTC); hours that are not known are left out.
 
-    See `traffic`. Blocks for a request an hour's boundary and three more.
+    Of all the topics together: a stream has one a cluster. See `traffic`. Blocks for a request an hour's boundary and
+    three more, a cluster.
 
     Raises:
         Transient, Terminal: see KafkaGateway.
     """
-    came = traffic(kafka, [(topic, hour) for hour in hours])
-    return {hour: events / HOUR.total_seconds() for (_, hour), events in came.items()}
+    came = traffic(kafka, [(topic, hour) for hour in hours for topic in topics])
+    found: dict[datetime, float] = {}
+    for (_, hour), events in came.items():
+        found[hour] = found.get(hour, 0.0) + events / HOUR.total_seconds()
+    return found

@@ -138,7 +138,7 @@ def _with_changes(gateways: Gateways, each: _Candidate, before: Scaling | None, 
 def _with_forecast(gateways: Gateways, goal: Goal, scaling: Scaling, now: datetime) -> Scaling:
     """Return the memory with what past weeks expect; where Kafka does not answer it is asked again in an hour."""
     try:
-        hourly = arrivals(gateways.kafka, goal.plan.source.topic, hours_of(now))
+        hourly = arrivals(gateways.kafka, goal.plan.source.event_topics, hours_of(now))
     except KeystoneError:
         return scaling.model_copy(update={"expected_for": _hour(now)})
     return scaling.model_copy(update={"expected": forecast(hourly, now), "expected_for": _hour(now)})

@@ -11,6 +11,7 @@ from keystone_platform.control.gateways import Gateways
 from keystone_platform.control.goals import deployed
 from keystone_platform.control.recovery import recovery_point
 from keystone_platform.errors import InvalidSpec, KeystoneError, Terminal
+from keystone_platform.gateways.kafka import Offsets
 from keystone_platform.gateways.objects import CHECKPOINT_METADATA, StoredObject
 from keystone_platform.plan.checkpoint_contents import Contents, Reach, dangers, positions
 from keystone_platform.plan.checkpoint_report import CheckpointLine, CheckpointReport, Kind
@@ -173,11 +174,12 @@ def _landed(gateways: Gateways, plan: RouterPlan, notes: list[str]) -> Reach:
 
 def _with_topics(gateways: Gateways, reach: Reach, topics: Sequence[str], notes: list[str]) -> Reach:
     """Return it with how far these topics reach: the plan's, and those that only a checkpoint knows."""
-    with _noted(notes, "how far the topics reach is"):
-        offsets = {topic: gateways.kafka.offsets(topic) for topic in topics}
-        begin = {topic: each.begin for topic, each in offsets.items()}
-        return replace(reach, begin=begin, end={topic: each.end for topic, each in offsets.items()})
-    return reach
+    offsets: dict[str, Offsets] = {}
+    for topic in topics:
+        with _noted(notes, "how far the topics reach is"):
+            offsets[topic] = gateways.kafka.offsets(topic)
+    begin = {topic: each.begin for topic, each in offsets.items()}
+    return replace(reach, begin=begin, end={topic: each.end for topic, each in offsets.items()})
 
 
 def _restart(

@@ -110,16 +110,16 @@ def _with_ends(
     found: dict[str, Measurement],
 ) -> dict[str, Measurement]:
     """Add where the topics end for sources that have read nothing: what those say of their lag may be old."""
-    topics = {
-        route: last.plan.source.topics
+    sources = {
+        route: last.plan.source
         for route, each in found.items()
         if (last := statuses[route].last) and _reads_nothing(each.progress, memories.get(route))
     }
-    ends = _ends(gateways, {topic for each in topics.values() for topic in each}) if topics else {}
+    ends = _ends(gateways, {topic for each in sources.values() for topic in each.topics}) if sources else {}
     return found | {
-        route: replace(found[route], ends=sum(ends.get(topic, 0) for topic in each))
-        for route, each in topics.items()
-        if each[0] in ends
+        route: replace(found[route], ends=sum(ends.get(topic, 0) for topic in each.topics))
+        for route, each in sources.items()
+        if all(topic in ends for topic in each.event_topics)  # of a cluster that is away nothing is known
     }
 
 

@@ -75,9 +75,23 @@ class ReplayVerdict:
         return sum(counts.sent for counts in self.routes.values())
 
 
+def together(verdicts: Sequence[ReplayVerdict]) -> ReplayVerdict:
+    """Return what the replays of a stream came to, one a cluster."""
+    whole = ReplayVerdict()
+    for each in verdicts:
+        for route, counts in each.routes.items():
+            total = whole.routes.setdefault(route, ReplayCounts(route))
+            for name in ("letters", "repeated", "unchanged", "cut", "sent"):
+                setattr(total, name, getattr(total, name) + getattr(counts, name))
+        for route, letters_ in each.strangers.items():
+            whole.strangers[route] = whole.strangers.get(route, 0) + letters_
+        whole.begin.update(each.begin)
+    return whole
+
+
 @dataclass(frozen=True)
 class Replay:
-    """Replays of one stream.
+    """Replays of one stream on one of its clusters: a letter is given to its route on the cluster that it is on.
 
     Attributes:
         kafka: properties of a client.

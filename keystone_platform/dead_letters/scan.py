@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from keystone_platform.audit.records import read_records
+from keystone_platform.audit.records import Clients, read_records
 from keystone_platform.dead_letters.letter import DeadLetter, read_letter
 from keystone_platform.gateways.kafka import Offsets
 
@@ -45,7 +45,7 @@ class Selection:
 
 
 def letters(
-    kafka: Mapping[str, str],
+    kafka: Clients,
     topic: str,
     span: Offsets,
     selection: Selection,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,13 +45,12 @@ class Summary:
     """Letters added up, batch by batch.
 
     Args:
-        source: what the stream's topic holds.
+        sources: what the stream's topics hold, one a cluster.
         limit: how many of the newest letters are kept.
     """
 
-    def __init__(self, topic: str, source: Offsets, limit: int) -> None:
-        self._topic = topic
-        self._source = source
+    def __init__(self, sources: Mapping[str, Offsets], limit: int) -> None:
+        self._sources = sources
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._newest: deque[DeadLetter] = deque(maxlen=limit)
         self._bytes = 0
@@ -80,12 +79,14 @@ class Summary:
         return tuple(sorted(self._newest, key=lambda letter: (letter.died_at or _NEVER, letter.at), reverse=True))
 
     def share(self, tally: Tally) -> float | None:
-        """Return which share of the events that the source topic holds died so; None when it holds none."""
-        return tally.held / self._source.span if self._source.span else None
+        """Return which share of the events that the source topics hold died so; None when they hold none."""
+        span = sum(source.span for source in self._sources.values())
+        return tally.held / span if span else None
 
     def _is_held(self, letter: DeadLetter) -> bool:
-        begin = self._source.begin.get(letter.source.partition)
-        return letter.source.topic == self._topic and begin is not None and letter.source.offset >= begin
+        source = self._sources.get(letter.source.topic)
+        begin = source.begin.get(letter.source.partition) if source else None
+        return begin is not None and letter.source.offset >= begin
 
     def _keep(self, letter: DeadLetter) -> None:
         if len(self._newest) == self._newest.maxlen:

@@ -27,7 +27,7 @@ from keystone_platform.demo.truth import DemoTruth, add_up
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.clock import Clock
 from keystone_platform.gateways.dagster_api import DagsterApi
-from keystone_platform.gateways.kafka import ConfluentKafka
+from keystone_platform.gateways.kafka_clusters import connect_kafka
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.answer import ask, write_table
 from keystone_platform.query.session import open_session
@@ -65,7 +65,7 @@ class Demo:
         self._started = started
         self._routes = warehouse_routes(streams)
         self._dagster = DagsterApi(settings.dagster_url, clock=clock)
-        self._kafka = ConfluentKafka(settings.kafka)
+        self._kafka = connect_kafka(settings)
         self._lake = IcebergLake(settings)
 
     def run(self, events: int, mix: Mix) -> DemoTruth:

@@ -7,13 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
+from keystone_platform.envelope import AUDIT_TOPIC
+from keystone_platform.errors import Transient
 from keystone_platform.gateways.kafka import REQUEST_TIMEOUT_S, ConfluentKafka, Moment, Offsets
 from keystone_platform.settings import Settings, streams_folder
 from keystone_platform.spec.cluster_file import load_clusters
-from keystone_platform.spec.clusters import Cluster, Clusters, clusters_file
+from keystone_platform.spec.clusters import Cluster, Clusters, clusters_file, standby_topic
 from keystone_platform.spec.loader import load_streams_leniently
 from keystone_platform.spec.names import DEAD_LETTER_SUFFIX, REPLAY_INFIX
+
+Answer = TypeVar("Answer")
 
 Primaries = Mapping[str, str]
 """Of streams that live elsewhere than the others: the cluster by the stream's topic."""
@@ -22,7 +27,7 @@ Primaries = Mapping[str, str]
 class KafkaClusters:
     """KafkaGateway over every declared cluster. A cluster is connected to when one of its topics is first asked for.
 
-    A call about topics of several clusters raises what the first of them raises that does not answer.
+    Of a call about topics of several clusters, those are left out whose cluster does not answer, unless none does.
 
     Args:
         clusters: the declared ones.
@@ -57,6 +62,11 @@ class KafkaClusters:
         """
         return self.cluster_of(topic).client_properties()
 
+    def audit_topics(self) -> tuple[str, ...]:
+        """Return the topics in which producers say what they counted: one a cluster."""
+        others = (name for name in self.clusters.declared if name != self.clusters.primary)
+        return (AUDIT_TOPIC, *(standby_topic(name, AUDIT_TOPIC) for name in others))
+
     def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
         return self._of(name).ensure_topic(name, partitions, config)
 
@@ -65,14 +75,17 @@ class KafkaClusters:
 
     def ends(self, topics: Collection[str]) -> Mapping[str, int]:
         found: dict[str, int] = {}
-        for kafka, mine in self._by_cluster(topics):
-            found |= kafka.ends(mine)
+        for ends in self._answers(topics, lambda kafka, mine: kafka.ends(mine)):
+            found |= ends
         return found
 
     def reached(self, asked: Collection[Moment]) -> Mapping[Moment, int | None]:
-        found: dict[Moment, int | None] = {}
-        for kafka, mine in self._by_cluster({topic for topic, _ in asked}):
-            found |= kafka.reached([moment for moment in asked if moment[0] in mine])
+        def ask(kafka: ConfluentKafka, mine: Collection[str]) -> Mapping[Moment, int | None]:
+            return kafka.reached([moment for moment in asked if moment[0] in mine])
+
+        found: dict[Moment, int | None] = dict.fromkeys(asked)
+        for reached in self._answers({topic for topic, _ in asked}, ask):
+            found |= reached
         return found
 
     def largest_record(self, topic: str) -> int | None:
@@ -96,11 +109,22 @@ class KafkaClusters:
             self._connected[cluster.name] = ConfluentKafka(cluster.client_properties(), self._timeout_s)
         return self._connected[cluster.name]
 
-    def _by_cluster(self, topics: Collection[str]) -> list[tuple[ConfluentKafka, list[str]]]:
+    def _answers(
+        self, topics: Collection[str], ask: Callable[[ConfluentKafka, Collection[str]], Answer]
+    ) -> list[Answer]:
+        """Ask each cluster for its topics; those that do not answer are passed over if another one does."""
         mine: dict[str, list[str]] = {}
         for topic in topics:
             mine.setdefault(self.cluster_of(topic).name, []).append(topic)
-        return [(self._connect(self.clusters.cluster(name)), found) for name, found in mine.items()]
+        found, away = [], []
+        for name, of_cluster in mine.items():
+            try:
+                found.append(ask(self._connect(self.clusters.cluster(name)), of_cluster))
+            except Transient as error:
+                away.append(error)
+        if away and not found:
+            raise away[0]
+        return found
 
 
 def declared_clusters(settings: Settings, env: Mapping[str, str] | None = None) -> Clusters:

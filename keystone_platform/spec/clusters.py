@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.secret import REFERENCE, read_secret
+from keystone_platform.settings import SETTINGS_VARIABLE, home_folder
 from keystone_platform.spec.names import CLUSTER_PATTERN, NO_CLUSTER
 
 if TYPE_CHECKING:
@@ -163,10 +164,11 @@ def is_cluster_name(name: str) -> bool:
 def clusters_file(streams: Path, env: Mapping[str, str] | None = None) -> Path | None:
     """Return the file that declares the clusters of the streams in that folder; None when there is none.
 
-    That is the one that the environment names, whether it is there or not, else the one beside the folder.
+    That is the one that the environment names, whether it is there or not; else the one beside the folder; else, where
+    no other settings are named, the embedded stack's own, if it was given a standby.
     """
-    named = (os.environ if env is None else env).get(CLUSTERS_VARIABLE)
-    if named:
+    env = os.environ if env is None else env
+    if named := env.get(CLUSTERS_VARIABLE):
         return Path(named)
-    beside = streams.absolute().parent / CLUSTERS_FILE
-    return beside if beside.is_file() else None
+    places = [streams.absolute().parent, *([] if env.get(SETTINGS_VARIABLE) else [home_folder(env)])]
+    return next((file for place in places if (file := place / CLUSTERS_FILE).is_file()), None)

@@ -20,7 +20,7 @@ from keystone_platform.stack.dagster import dagster_servers, prepare_dagster
 from keystone_platform.stack.flink import flink_servers, prepare_flink
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.java import Java, find_java
-from keystone_platform.stack.kafka import kafka_server, prepare_kafka
+from keystone_platform.stack.kafka import kafka_nodes, kafka_server, prepare_kafka
 from keystone_platform.stack.lock import exclusive
 from keystone_platform.stack.ports import asked_ports, choose_ports, is_free
 from keystone_platform.stack.processes import end_processes, marked_processes
@@ -30,6 +30,7 @@ from keystone_platform.stack.server import Server
 from keystone_platform.stack.starting import Report, Starting, log_tail
 from keystone_platform.stack.state import (
     StackState,
+    clusters_text,
     load_state,
     refuse_other_wishes,
     save_state,
@@ -42,7 +43,7 @@ from keystone_platform.stack.supervisor import Supervisor
 GROUPS = ("kafka", "s3", "flink", "search", "dagster")
 """What can be left out of an `up`: the first words of the servers' names."""
 
-OPTIONAL = ("search",)
+OPTIONAL = ("search", "standby")
 """What is started only when an `up` asked for it, then or before."""
 
 _ODD = re.compile(r"[^A-Za-z0-9_./+@-]")
@@ -206,7 +207,7 @@ class EmbeddedStack:
     def _servers(self, state: StackState, java: Java) -> tuple[Server, ...]:
         jars, settings = jars_folder(self._env), settings_of(self.home, state)
         data = (
-            kafka_server(self.home, state.ports, java, jars),
+            *(kafka_server(self.home, node, java, jars) for node in kafka_nodes(state)),
             s3_server(self.home, state.ports, settings.s3, java, jars),
             *flink_servers(self.home, state, settings, java),
             *([search_server(self.home, state.ports, java, jars)] if state.search else []),
@@ -217,7 +218,10 @@ class EmbeddedStack:
         jars, settings = jars_folder(self._env), settings_of(self.home, state)
         save_state(self.home, state)
         write_private(self.home.settings, settings.model_dump_json(indent=2) + "\n")
-        prepare_kafka(self.home, state.ports, java, jars)
+        if state.standby:
+            write_private(self.home.clusters, clusters_text(state))
+        for node in kafka_nodes(state):
+            prepare_kafka(self.home, node, java, jars)
         prepare_s3(self.home, settings.s3, jars)
         prepare_flink(self.home, state, settings, jars)
         if state.search:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keystone_platform.settings import LAST_GOOD_FOLDER, SETTINGS_FILE
+from keystone_platform.spec.clusters import CLUSTERS_FILE
 
 STACK_VARIABLE = "KEYSTONE_STACK"
 """In the environment of every process that `up` started, inherited by their children: the mark of their home."""
@@ -22,6 +23,7 @@ _MADE = (
     "logs",
     "run",
     "kafka",
+    "kafka-standby",
     "s3",
     "flink",
     "search",
@@ -35,6 +37,7 @@ _MADE = (
     "ledger.db-wal",
     "stack.json",
     SETTINGS_FILE,
+    CLUSTERS_FILE,
     LAST_GOOD_FOLDER,
 )
 
@@ -57,6 +60,11 @@ class Home:
     def settings(self) -> Path:
         """Settings document (see keystone_platform.settings)."""
         return self.folder / SETTINGS_FILE
+
+    @property
+    def clusters(self) -> Path:
+        """File of the Kafka clusters, where there are two (see keystone_platform.spec.clusters)."""
+        return self.folder / CLUSTERS_FILE
 
     @property
     def state(self) -> Path:

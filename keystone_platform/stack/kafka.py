@@ -1,4 +1,4 @@
-"""The embedded Kafka: one KRaft node that is broker and controller."""
+"""The embedded Kafka: one KRaft node that is broker and controller; if asked for, a second cluster of the same kind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import logging
 import subprocess
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -15,8 +16,8 @@ from keystone_platform.errors import Terminal
 from keystone_platform.gateways.flink_home import jars_of, write_private
 from keystone_platform.stack.home import Home
 from keystone_platform.stack.java import Java
-from keystone_platform.stack.server import KAFKA, Server
-from keystone_platform.stack.state import HOST, Ports
+from keystone_platform.stack.server import KAFKA, KAFKA_STANDBY, Server
+from keystone_platform.stack.state import HOST, StackState
 
 LARGEST_RECORD = 11 * 1024 * 1024
 """Bytes: a payload of 10 MB and its headers."""
@@ -31,9 +32,32 @@ appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c{1.} - %m%n
 """
 
 
-def kafka_server(home: Home, ports: Ports, java: Java, jars: Path) -> Server:
+@dataclass(frozen=True)
+class KafkaNode:
+    """One of the stack's clusters, of one node.
+
+    Attributes:
+        name: of the server, and of its folder.
+        port: of its clients.
+        controller_port: of itself.
+    """
+
+    name: str
+    port: int
+    controller_port: int
+
+
+def kafka_nodes(state: StackState) -> tuple[KafkaNode, ...]:
+    """Return the stack's clusters, the primary first."""
+    ports = state.ports
+    primary = KafkaNode(KAFKA, ports.kafka, ports.kafka_controller)
+    standby = KafkaNode(KAFKA_STANDBY, ports.kafka_standby, ports.kafka_standby_controller)
+    return (primary, standby) if state.standby else (primary,)
+
+
+def kafka_server(home: Home, node: KafkaNode, java: Java, jars: Path) -> Server:
     """Return the server; writes nothing."""
-    folder = home.folder / "kafka"
+    folder = home.folder / node.name
     command = (
         str(java.program),
         "-Xms256m",
@@ -45,32 +69,34 @@ def kafka_server(home: Home, ports: Ports, java: Java, jars: Path) -> Server:
         "kafka.Kafka",
         str(folder / "server.properties"),
     )
-    address = f"{HOST}:{ports.kafka}"
+    address = f"{HOST}:{node.port}"
     return Server(
-        name=KAFKA,
+        name=node.name,
         command=command,
         directory=folder,
         unready=lambda: _unready(address),
         url=address,
-        port=ports.kafka,
+        port=node.port,
     )
 
 
-def prepare_kafka(home: Home, ports: Ports, java: Java, jars: Path) -> None:
+def prepare_kafka(home: Home, node: KafkaNode, java: Java, jars: Path) -> None:
     """Write the configuration and, the first time, format the storage.
 
     Raises:
         Terminal: jars are missing or the storage cannot be formatted.
     """
-    folder = home.folder / "kafka"
+    folder = home.folder / node.name
     folder.mkdir(parents=True, exist_ok=True)
     properties = folder / "server.properties"
-    write_private(properties, "".join(f"{key}={value}\n" for key, value in _properties(folder, ports).items()))
+    write_private(properties, "".join(f"{key}={value}\n" for key, value in _properties(folder, node).items()))
     write_private(folder / "log4j2.properties", _LOG4J)
     jars_of(jars / "kafka-broker")
     if (folder / "data" / "meta.properties").is_file():
         return
-    cluster_id = base64.urlsafe_b64encode(uuid.UUID(home.mark).bytes).decode().rstrip("=")
+    mark = uuid.UUID(home.mark)
+    identity = mark if node.name == KAFKA else uuid.uuid5(mark, node.name)
+    cluster_id = base64.urlsafe_b64encode(identity.bytes).decode().rstrip("=")
     command = [str(java.program), "-cp", str(jars / "kafka-broker" / "*"), "kafka.tools.StorageTool"]
     command += ["format", "--ignore-formatted", f"--cluster-id={cluster_id}", "--config", str(properties)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -79,13 +105,13 @@ def prepare_kafka(home: Home, ports: Ports, java: Java, jars: Path) -> None:
         raise Terminal(message, mend="Check the folder's rights and the disk; `keystone down --purge` starts afresh.")
 
 
-def _properties(folder: Path, ports: Ports) -> dict[str, object]:
+def _properties(folder: Path, node: KafkaNode) -> dict[str, object]:
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
-        "controller.quorum.voters": f"1@{HOST}:{ports.kafka_controller}",
-        "listeners": f"PLAINTEXT://{HOST}:{ports.kafka},CONTROLLER://{HOST}:{ports.kafka_controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{ports.kafka}",
+        "controller.quorum.voters": f"1@{HOST}:{node.controller_port}",
+        "listeners": f"PLAINTEXT://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{node.port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",

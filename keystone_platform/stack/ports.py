@@ -89,7 +89,7 @@ def choose_ports(
 
 
 def _candidates(name: str, remembered: Ports | None, *, usual: bool) -> Iterator[int]:
-    if remembered is not None:
+    if remembered is not None and getattr(remembered, name):
         yield getattr(remembered, name)
     if usual and name in USUAL_PORTS:
         yield from range(USUAL_PORTS[name], USUAL_PORTS[name] + 100)

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 KAFKA = "kafka"
+KAFKA_STANDBY = "kafka-standby"
 S3 = "s3"
 FLINK_JOBMANAGER = "flink-jobmanager"
 FLINK_TASKMANAGER = "flink-taskmanager"
 SEARCH = "search"
+STANDBY = "standby"
+"""What a person adds to a stack to get KAFKA_STANDBY, and the name of that cluster."""
 DAGSTER_WEBSERVER = "dagster-webserver"
 DAGSTER_DAEMON = "dagster-daemon"
 

@@ -13,8 +13,9 @@ from keystone_platform.errors import Terminal
 from keystone_platform.gateways.flink_home import write_private
 from keystone_platform.secret import REFERENCE
 from keystone_platform.settings import REFERENCED_SECRETS, S3Settings, SearchSettings, Settings
+from keystone_platform.spec.clusters import PRIMARY
 from keystone_platform.stack.home import Home
-from keystone_platform.stack.server import SEARCH
+from keystone_platform.stack.server import SEARCH, STANDBY
 
 HOST = "127.0.0.1"
 """Everything listens on loopback only and advertises it."""
@@ -47,6 +48,9 @@ class Ports(BaseModel):
     dagster: int
     code_platform: int
     code_warehouse: int
+    # of stacks that were made before there were standbys: chosen at the next start
+    kafka_standby: int = 0
+    kafka_standby_controller: int = 0
 
 
 class StackState(BaseModel):
@@ -54,6 +58,7 @@ class StackState(BaseModel):
 
     Attributes:
         search: whether the search server belongs to it; once asked for, it does.
+        standby: the same of a second Kafka cluster, on which streams have their standby.
         slots: of the TaskManager.
         catalog: properties of a catalog that is not the stack's own; empty for that. Secrets by reference only.
     """
@@ -62,13 +67,16 @@ class StackState(BaseModel):
 
     ports: Ports
     search: bool = False
+    standby: bool = False
     slots: int = USUAL_SLOTS
     catalog: dict[str, str] = {}
     secret_access_key: str = Field(repr=False, default_factory=lambda: secrets.token_hex(20))
 
     def with_servers(self, optional: Collection[str]) -> StackState:
         """Return the state of the stack with these servers too."""
-        return self.model_copy(update={"search": self.search or SEARCH in optional})
+        return self.model_copy(
+            update={"search": self.search or SEARCH in optional, "standby": self.standby or STANDBY in optional}
+        )
 
 
 def asked_slots(env: Mapping[str, str]) -> int | None:
@@ -150,6 +158,13 @@ def load_state(home: Home) -> StackState | None:
 def save_state(home: Home, state: StackState) -> None:
     """Remember the state, readable by its owner only."""
     write_private(home.state, state.model_dump_json(indent=2))
+
+
+def clusters_text(state: StackState) -> str:
+    """Return the file of this stack's two Kafka clusters, on which all streams live unless they say otherwise."""
+    ports = {PRIMARY: state.ports.kafka, STANDBY: state.ports.kafka_standby}
+    lines = [f'  {name}: {{bootstrap_servers: "{HOST}:{port}"}}' for name, port in ports.items()]
+    return "\n".join(["clusters:", *lines, f"streams: {{primary: {PRIMARY}, standby: {STANDBY}}}", ""])
 
 
 def settings_of(home: Home, state: StackState) -> Settings:

@@ -138,7 +138,7 @@ def test_json_holds_bytes_that_are_no_text() -> None:
 
 
 def test_letters_add_up_by_route_and_reason_and_the_newest_are_kept() -> None:
-    summary = Summary("plays", Offsets(begin={3: 5}, end={3: 25}), limit=2)
+    summary = Summary({"plays": Offsets(begin={3: 5}, end={3: 25})}, limit=2)
     summary.add([letter(1), letter(6), letter(7, code="not_json", died_at=DIED - timedelta(hours=1))])
     summary.add([letter(8, died_at=DIED + timedelta(hours=1))])
     first, second = summary.tallies
@@ -149,6 +149,6 @@ def test_letters_add_up_by_route_and_reason_and_the_newest_are_kept() -> None:
 
 
 def test_no_letter_is_kept_when_none_is_to_be_shown() -> None:
-    summary = Summary("plays", Offsets(begin={}, end={}), limit=0)
+    summary = Summary({"plays": Offsets(begin={}, end={})}, limit=0)
     summary.add([letter()])
     assert (summary.newest, summary.letters, summary.share(summary.tallies[0])) == ((), 1, None)
