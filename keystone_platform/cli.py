@@ -15,6 +15,7 @@ from keystone_platform.commands import (
     compact,
     dead_letters,
     demo,
+    drill,
     failover,
     preview,
     producers,
@@ -55,6 +56,7 @@ GROUPS = (
     dead_letters,
     s3_requests,
     demo,
+    drill,
 )
 """In the order of `keystone --help`."""
 
