@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from keystone_platform.errors import Transient
-from keystone_platform.gateways.kafka_clusters import KafkaClusters
+from keystone_platform.errors import InvalidSpecs, Transient
+from keystone_platform.gateways.kafka_clusters import KafkaClusters, declared_clusters
 from keystone_platform.plan.submission import Connection
-from keystone_platform.settings import S3Settings, Settings
+from keystone_platform.settings import S3Settings, Settings, last_good_folder
 from keystone_platform.spec.clusters import Cluster, Clusters
+from keystone_platform.spec.last_good import load_or_remember
 
 DECLARED = Clusters(
     {name: Cluster(name, f"127.0.0.1:{port}") for port, name in enumerate(("main", "standby", "ads"), 1)},
@@ -44,6 +46,19 @@ SETTINGS = Settings(
 )
 def test_a_topics_name_tells_its_cluster(topic: str, cluster: str) -> None:
     assert KafkaClusters(DECLARED, lambda: {"clicks": "ads"}).cluster_of(topic).name == cluster
+
+
+def test_a_file_that_breaks_leaves_the_clusters_as_they_were(tmp_path: Path) -> None:
+    env = {"KEYSTONE_HOME": str(tmp_path / "home"), "KEYSTONE_STREAMS": str(tmp_path / "streams")}
+    (tmp_path / "streams").mkdir()
+    file = tmp_path / "clusters.yaml"
+    file.write_text('clusters: {main: {bootstrap_servers: "a:1"}}\nstreams: {primary: main}\n')
+    load_or_remember(tmp_path / "streams", last_good_folder(env))
+    file.write_text("clusters: [")
+    assert declared_clusters(SETTINGS, env).primary == "main"
+    shutil.rmtree(tmp_path / "home")
+    with pytest.raises(InvalidSpecs, match=r"clusters\.yaml"):
+        declared_clusters(SETTINGS, env)
 
 
 def test_one_cluster_needs_to_know_of_no_stream() -> None:
