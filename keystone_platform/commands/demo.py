@@ -93,16 +93,17 @@ def produce(
 
     from keystone_platform.demo.progress import Progress
     from keystone_platform.demo.sending import Sending, Share, new_producer
-    from keystone_platform.gateways.kafka import ConfluentKafka
+    from keystone_platform.gateways.kafka_clusters import connect_kafka
     from keystone_platform.spec.loader import load_streams
     from keystone_platform.synthetic.events import Mix
 
     clock = SystemClock()
     settings = load_settings()
     spec = load_streams(streams_folder(os.environ)).stream(stream).spec
-    ConfluentKafka(settings.kafka).ensure_topic(spec.topic_name, spec.partitions)
+    kafka = connect_kafka(settings)
+    kafka.ensure_topic(spec.topic_name, spec.partitions)
     mix = Mix(seed=int(clock.now().timestamp()) if seed is None else seed, broken=broken, late=late)
-    with new_producer(settings.kafka, [spec]) as producer:
+    with new_producer(kafka.properties(spec.topic_name), [spec]) as producer:
         with (
             Progress(Console(stderr=True), clock) as progress,
             Sending(producer, [Share(spec, count)], clock, rate=rate, mix=mix) as sending,

@@ -12,9 +12,10 @@ from typing import TypeVar
 from keystone_platform.envelope import AUDIT_TOPIC
 from keystone_platform.errors import Transient
 from keystone_platform.gateways.kafka import REQUEST_TIMEOUT_S, ConfluentKafka, Moment, Offsets
-from keystone_platform.settings import Settings, streams_folder
-from keystone_platform.spec.cluster_file import load_clusters
+from keystone_platform.settings import Settings, last_good_folder, streams_folder
+from keystone_platform.spec.cluster_file import load_clusters, read_clusters
 from keystone_platform.spec.clusters import Cluster, Clusters, clusters_file, standby_topic
+from keystone_platform.spec.last_good import CLUSTERS_COPY
 from keystone_platform.spec.loader import load_streams_leniently
 from keystone_platform.spec.names import DEAD_LETTER_SUFFIX, REPLAY_INFIX
 
@@ -130,15 +131,21 @@ class KafkaClusters:
 def declared_clusters(settings: Settings, env: Mapping[str, str] | None = None) -> Clusters:
     """Return the clusters of clusters.yaml, else the one of the settings.
 
+    While the file is wrong, they are those of when it was last valid: what runs is to be looked after all the same.
+
     Args:
         settings: of the platform.
         env: says where the stream files and clusters.yaml are; the process's unless given.
 
     Raises:
-        InvalidSpecs: clusters.yaml is wrong.
+        InvalidSpecs: clusters.yaml is wrong, and nobody has read it before.
     """
     env = os.environ if env is None else env
-    return load_clusters(clusters_file(streams_folder(env), env), settings.kafka)
+    file, known = clusters_file(streams_folder(env), env), last_good_folder(env) / CLUSTERS_COPY
+    found, _ = read_clusters(file, settings.kafka)
+    if found is None and known.is_file():
+        found, _ = read_clusters(known)
+    return found or load_clusters(file, settings.kafka)
 
 
 def connect_kafka(

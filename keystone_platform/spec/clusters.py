@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from keystone_platform.errors import InvalidSpec
 from keystone_platform.secret import REFERENCE, read_secret
-from keystone_platform.settings import SETTINGS_VARIABLE, home_folder
+from keystone_platform.settings import settings_file
 from keystone_platform.spec.names import CLUSTER_PATTERN, NO_CLUSTER
 
 if TYPE_CHECKING:
@@ -164,11 +164,11 @@ def is_cluster_name(name: str) -> bool:
 def clusters_file(streams: Path, env: Mapping[str, str] | None = None) -> Path | None:
     """Return the file that declares the clusters of the streams in that folder; None when there is none.
 
-    That is the one that the environment names, whether it is there or not; else the one beside the folder; else, where
-    no other settings are named, the embedded stack's own, if it was given a standby.
+    That is the one that the environment names, whether it is there or not; else the one beside the folder; else the one
+    beside the settings file, which is where the embedded stack writes one that was given a standby.
     """
     env = os.environ if env is None else env
     if named := env.get(CLUSTERS_VARIABLE):
         return Path(named)
-    places = [streams.absolute().parent, *([] if env.get(SETTINGS_VARIABLE) else [home_folder(env)])]
+    places = (streams.absolute().parent, settings_file(env).absolute().parent)
     return next((file for place in places if (file := place / CLUSTERS_FILE).is_file()), None)

@@ -242,6 +242,9 @@ class EmbeddedStack:
             message = f"a stack runs in {self.home.folder}, but {self.home.state} is gone"
             raise Terminal(message, mend="Stop it with `keystone down`, then `keystone up`.")
         state = state.with_servers(including)
+        if state.standby and not state.ports.kafka_standby:
+            message = "this stack was started without a port for a standby"
+            raise Terminal(message, mend="`keystone down` first.")
         for name, port in asked_ports(self._env).items():
             present = getattr(state.ports, name)
             if port != present:

@@ -26,7 +26,8 @@ import os
 from flink_jobs import planner
 from flink_jobs.statements import check_program
 from flink_jobs.statements import router_program
-from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, search, submission, warehouse, warehouse_raw
+from tests.unit.flink_jobs.plans import CONNECTION, kafka, kafka_projected, on_two_clusters, search, submission
+from tests.unit.flink_jobs.plans import warehouse, warehouse_raw
 
 plans = {
     "warehouse": warehouse(),
@@ -46,6 +47,7 @@ plans = {
     "search, never true": search("`duration_ms` > 5 AND `duration_ms` < 3"),
     "search, fewer columns": search(None, columns=1),
 }
+plans |= {f"two clusters, {kind}": on_two_clusters(plans[kind]) for kind in ("warehouse", "kafka", "search")}
 ids = {name: planner.operator_ids(check_program(plan)) for name, plan in plans.items()}
 topics = {
     "topic": kafka(),
@@ -91,6 +93,16 @@ def test_ids_do_not_depend_on_filter_columns_or_what_the_jvm_planned_before(
     assert ids["kafka"] == ids["kafka, raw"] == ids["kafka, never true"]
     assert all(found == ids["search"] for name, found in ids.items() if name.startswith("search"))
     assert all(found == ids["topic"] for name, found in ids.items() if name.startswith("topic"))
+
+
+@pytest.mark.parametrize("kind", ["warehouse", "kafka", "search"])
+def test_a_second_cluster_leaves_the_ids_of_the_others_as_they_are(
+    operators: dict[str, list[tuple[str | None, int]]], kind: str
+) -> None:
+    one, two = ({identity for identity, _ in operators[name]} for name in (kind, f"two clusters, {kind}"))
+    assert one < two
+    assert {identity for identity in two if identity and "kafka-" in identity} == {"1_kafka-kafka-b", "1_kafka-both"}
+    assert not any(identity and "python" in identity for identity in two - one), "a document would be indexed twice"
 
 
 def test_every_operator_takes_the_plans_parallelism(operators: dict[str, list[tuple[str | None, int]]]) -> None:

@@ -267,23 +267,23 @@ class FakeKafka:
     arrived: dict[str, dict[datetime, int]] = field(default_factory=dict)
     """How many events came into a topic at a time."""
     reachable: bool = True
+    away: str = ""
+    """Begins the names of topics whose cluster does not answer."""
     records: dict[str, int] = field(default_factory=dict)
     """Largest record of the topics whose own is another than Keystone's."""
     transaction_timeout_s: float = 900.0
 
     def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
-        if not self.reachable:
-            message = "Kafka does not answer"
-            raise Transient(message, mend="Is it up?")
+        self._answer(name)
         created = name not in self.topics
         self.topics.setdefault(name, partitions)
         return created
 
     def ends(self, topics: Collection[str]) -> Mapping[str, int]:
-        if topics and not self.reachable:
-            message = "Kafka does not answer"
-            raise Transient(message, mend="Is it up?")
-        return {topic: self.ended[topic] for topic in topics if topic in self.ended}
+        for topic in topics:
+            self._answer(topic)
+        known = dict.fromkeys(self.topics, 0) | self.ended
+        return {topic: known[topic] for topic in topics if topic in known}
 
     def reached(self, asked: Collection[Moment]) -> Mapping[Moment, int | None]:
         if not self.reachable:
@@ -300,7 +300,14 @@ class FakeKafka:
         return (self.offsets(topic).end,) * len(times)
 
     def offsets(self, topic: str) -> Offsets:
+        if self.away:
+            self._answer(topic)
         return self.reaches.get(topic, Offsets({}, {}))
+
+    def _answer(self, topic: str) -> None:
+        if not self.reachable or (self.away and topic.startswith(self.away)):
+            message = "Kafka does not answer"
+            raise Transient(message, mend="Is it up?")
 
     def largest_record(self, topic: str) -> int | None:
         return self.records.get(topic, MAX_MESSAGE_BYTES) if topic in self.topics else None

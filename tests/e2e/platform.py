@@ -62,11 +62,13 @@ def wait_for(what: str, look: Callable[[], T | None], timeout_s: float) -> T:
 
 
 @contextmanager
-def started(home: Path, streams: Path, without: Collection[str] = ()) -> Iterator[EmbeddedStack]:
+def started(
+    home: Path, streams: Path, without: Collection[str] = (), including: Collection[str] = ()
+) -> Iterator[EmbeddedStack]:
     """Start the servers on free ports; the environment names their home until they are stopped."""
     stack = EmbeddedStack(home, streams=streams, usual_ports=False)
     try:
-        stack.up(without=without)
+        stack.up(without=without, including=including)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(HOME_VARIABLE, str(home))
             patch.setenv(SETTINGS_VARIABLE, str(stack.home.settings))

@@ -11,7 +11,7 @@ from keystone_platform.plan.router_plan import (
     Source,
     WarehouseTarget,
 )
-from keystone_platform.plan.submission import Connection, Submission
+from keystone_platform.plan.submission import Connection, KafkaServers, Submission
 from keystone_platform.settings import RegistrySettings, SearchSettings
 from keystone_platform.spec.types import Field, Scalar, Struct
 
@@ -19,6 +19,10 @@ DEVICE = Struct((Field("type", Scalar.STRING), Field("os", Scalar.STRING)))
 
 CONNECTION = Connection(
     bootstrap_servers="broker:9092",
+    clusters=(
+        KafkaServers(name="primary", bootstrap_servers="broker:9092"),
+        KafkaServers(name="kafka-b", bootstrap_servers="other:9092", properties={"security.protocol": "SSL"}),
+    ),
     catalog={"type": "sql", "uri": "sqlite:////data/catalog.db", "warehouse": "s3://bucket/warehouse"},
     s3_endpoint="http://s3:9000",
     s3_region="us-east-1",
@@ -62,6 +66,10 @@ def warehouse_avro() -> RouterPlan:
     plan = warehouse()
     source = plan.source.model_copy(update={"format": "avro", "null_on_type_error": ("user_id",)})
     return plan.model_copy(update={"source": source})
+
+
+def on_two_clusters(plan: RouterPlan) -> RouterPlan:
+    return plan.model_copy(update={"source": plan.source.model_copy(update={"standby": "kafka-b"})})
 
 
 def warehouse_raw() -> RouterPlan:

@@ -1,0 +1,183 @@
+SET 'execution.runtime-mode' = 'STREAMING';
+SET 'parallelism.default' = '1';
+SET 'pipeline.max-parallelism' = '1024';
+SET 'pipeline.name' = 'playback.warehouse';
+SET 'pipeline.object-reuse' = 'true';
+SET 'table.local-time-zone' = 'UTC';
+SET 'table.exec.uid.generation' = 'ALWAYS';
+SET 'table.exec.iceberg.use-v2-sink' = 'true';
+SET 'execution.checkpointing.mode' = 'EXACTLY_ONCE';
+SET 'execution.checkpointing.interval' = '10 s';
+SET 'execution.checkpointing.min-pause' = '5 s';
+SET 'execution.checkpointing.timeout' = '5 min';
+SET 'execution.checkpointing.max-concurrent-checkpoints' = '1';
+SET 'execution.checkpointing.tolerable-failed-checkpoints' = '100';
+SET 'execution.checkpointing.unaligned.enabled' = 'false';
+SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION';
+SET 'execution.checkpointing.num-retained' = '3';
+SET 'execution.checkpointing.storage' = 'filesystem';
+SET 'execution.checkpointing.dir' = 's3://bucket/flink/checkpoints/playback.warehouse';
+SET 'execution.checkpointing.data-inline-threshold' = '1 mb';
+SET 'state.backend.type' = 'hashmap';
+SET 'restart-strategy.type' = 'exponential-delay';
+SET 'restart-strategy.exponential-delay.initial-backoff' = '1 s';
+SET 'restart-strategy.exponential-delay.max-backoff' = '30 s';
+SET 'restart-strategy.exponential-delay.backoff-multiplier' = '2.0';
+SET 'restart-strategy.exponential-delay.jitter-factor' = '0.1';
+SET 'restart-strategy.exponential-delay.reset-backoff-threshold' = '5 min';
+SET '$internal.pipeline.job-id' = '0123456789abcdef0123456789abcdef';
+
+CREATE CATALOG `keystone` WITH (
+  'type' = 'iceberg',
+  'catalog-impl' = 'org.apache.iceberg.jdbc.JdbcCatalog',
+  'uri' = 'jdbc:sqlite:/data/catalog.db',
+  'jdbc.busy_timeout' = '30000',
+  'jdbc.init-catalog-tables' = 'false',
+  'jdbc.schema-version' = 'V1',
+  'warehouse' = 's3://bucket/warehouse',
+  'io-impl' = 'org.apache.iceberg.aws.s3.S3FileIO',
+  's3.endpoint' = 'http://s3:9000',
+  's3.path-style-access' = 'true',
+  'client.region' = 'us-east-1'
+);
+
+CREATE TEMPORARY TABLE `_source` (
+  `user_id` BIGINT,
+  `device` ROW<`type` STRING, `os` STRING>,
+  `at` TIMESTAMP_LTZ(6),
+  `duration_ms` INT,
+  `_error` STRING METADATA FROM 'error' VIRTUAL,
+  `_key` BYTES METADATA FROM 'key' VIRTUAL,
+  `_raw` BYTES METADATA FROM 'raw' VIRTUAL,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL,
+  `_guid` STRING METADATA FROM 'event-id' VIRTUAL,
+  `_host` STRING METADATA FROM 'host' VIRTUAL,
+  `_app` STRING METADATA FROM 'app' VIRTUAL,
+  `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  `_topic` STRING METADATA FROM 'topic' VIRTUAL,
+  `_partition` INT METADATA FROM 'partition' VIRTUAL,
+  `_offset` BIGINT METADATA FROM 'offset' VIRTUAL
+) WITH (
+  'connector' = 'keystone-kafka',
+  'topic' = 'playback;playback.replay.warehouse',
+  'properties.bootstrap.servers' = 'broker:9092',
+  'properties.group.id' = 'keystone.playback.warehouse',
+  'properties.isolation.level' = 'read_committed',
+  'properties.max.poll.records' = '500',
+  'properties.receive.buffer.bytes' = '1048576',
+  'standby.cluster' = 'kafka-b',
+  'standby.topic' = 'kafka-b.playback;kafka-b.playback.replay.warehouse',
+  'standby.properties.bootstrap.servers' = 'other:9092',
+  'standby.properties.security.protocol' = 'SSL',
+  'standby.properties.group.id' = 'keystone.playback.warehouse',
+  'standby.properties.isolation.level' = 'read_committed',
+  'standby.properties.max.poll.records' = '500',
+  'standby.properties.receive.buffer.bytes' = '1048576',
+  'scan.topic-partition-discovery.interval' = '30 s',
+  'scan.carry' = 'nothing',
+  'scan.max-event-bytes' = '10551296',
+  'scan.max-headers-bytes' = '262144',
+  'value.format' = 'keystone-json'
+);
+
+CREATE TEMPORARY TABLE `_dead_letters` (
+  `_key` BYTES,
+  `_raw` BYTES,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers',
+  `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
+) WITH (
+  'connector' = 'kafka',
+  'topic' = 'playback.dlq',
+  'properties.bootstrap.servers' = 'broker:9092',
+  'properties.enable.idempotence' = 'true',
+  'properties.acks' = 'all',
+  'properties.compression.type' = 'lz4',
+  'properties.linger.ms' = '20',
+  'properties.batch.size' = '262144',
+  'properties.max.request.size' = '16777216',
+  'sink.delivery-guarantee' = 'at-least-once',
+  'key.format' = 'raw',
+  'key.fields' = '_key',
+  'value.fields-include' = 'EXCEPT_KEY',
+  'value.format' = 'raw'
+);
+
+CREATE TEMPORARY TABLE `_standby_dead_letters` (
+  `_key` BYTES,
+  `_raw` BYTES,
+  `_headers` MAP<STRING, BYTES> METADATA FROM 'headers',
+  `_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
+) WITH (
+  'connector' = 'kafka',
+  'topic' = 'kafka-b.playback.dlq',
+  'properties.bootstrap.servers' = 'other:9092',
+  'properties.security.protocol' = 'SSL',
+  'properties.enable.idempotence' = 'true',
+  'properties.acks' = 'all',
+  'properties.compression.type' = 'lz4',
+  'properties.linger.ms' = '20',
+  'properties.batch.size' = '262144',
+  'properties.max.request.size' = '16777216',
+  'sink.delivery-guarantee' = 'at-least-once',
+  'key.format' = 'raw',
+  'key.fields' = '_key',
+  'value.fields-include' = 'EXCEPT_KEY',
+  'value.format' = 'raw'
+);
+
+EXECUTE STATEMENT SET BEGIN
+
+INSERT INTO `keystone`.`events`.`playback` /*+ OPTIONS('uid-suffix' = 'playback.warehouse') */
+  (`user_id`, `device_type`, `at`, `_guid`, `_time`, `_host`, `_app`, `_topic`, `_partition`, `_offset`)
+SELECT
+  `user_id`,
+  `device`.`type`,
+  `at`,
+  `_guid`,
+  CAST(`_time` AS TIMESTAMP_LTZ(6)),
+  `_host`,
+  `_app`,
+  `_topic`,
+  `_partition`,
+  `_offset`
+FROM `_source`
+WHERE `_error` IS NULL
+  AND (`duration_ms` > 1000 OR `_partition` < 0);
+
+INSERT INTO `_dead_letters`
+  (`_key`, `_raw`, `_headers`, `_time`)
+SELECT
+  `_key`,
+  `_raw`,
+  MAP_UNION(`_headers`, MAP[
+    'ks_dlq_code', ENCODE(SPLIT_INDEX(`_error`, ':', 0), 'UTF-8'),
+    'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
+    'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
+    'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('8f54264ec5001865902fcc1256c6bfd776326a0b8e34d29fcac685f96cdae376', 'UTF-8'),
+    'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
+    'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
+    'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),
+  `_time`
+FROM `_source`
+WHERE `_error` IS NOT NULL AND `_topic` NOT IN ('kafka-b.playback', 'kafka-b.playback.replay.warehouse');
+
+INSERT INTO `_standby_dead_letters`
+  (`_key`, `_raw`, `_headers`, `_time`)
+SELECT
+  `_key`,
+  `_raw`,
+  MAP_UNION(`_headers`, MAP[
+    'ks_dlq_code', ENCODE(SPLIT_INDEX(`_error`, ':', 0), 'UTF-8'),
+    'ks_dlq_text', ENCODE(SUBSTRING(`_error`, POSITION(': ' IN `_error`) + 2), 'UTF-8'),
+    'ks_dlq_time', ENCODE(DATE_FORMAT(CURRENT_ROW_TIMESTAMP(), 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z'''), 'UTF-8'),
+    'ks_dlq_route', ENCODE('playback.warehouse', 'UTF-8'),
+    'ks_dlq_digest', ENCODE('8f54264ec5001865902fcc1256c6bfd776326a0b8e34d29fcac685f96cdae376', 'UTF-8'),
+    'ks_dlq_topic', ENCODE(`_topic`, 'UTF-8'),
+    'ks_dlq_partition', ENCODE(CAST(`_partition` AS STRING), 'UTF-8'),
+    'ks_dlq_offset', ENCODE(CAST(`_offset` AS STRING), 'UTF-8')]),
+  `_time`
+FROM `_source`
+WHERE `_error` IS NOT NULL AND `_topic` IN ('kafka-b.playback', 'kafka-b.playback.replay.warehouse');
+
+END;
