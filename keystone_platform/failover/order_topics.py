@@ -42,9 +42,9 @@ class Answer(Generic[T]):
 class OrderTopics:
     """Reads and writes the orders on all clusters at once. Each call blocks for a few times TIMEOUT_S at most."""
 
-    def __init__(self, clusters: Mapping[str, Cluster], timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, clusters: Mapping[str, Cluster], timeout_s: float | None = None) -> None:
         self._clusters = clusters
-        self._timeout_s = timeout_s
+        self._timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
 
     def read(self) -> Mapping[str, Answer[Orders]]:
         """Return the orders on each cluster, or why they could not be read; never raises for a cluster."""
