@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 from keystone_platform import envelope
 from keystone_platform.producer.accounting import Tally
 from keystone_platform.producer.stamps import time_text
-from keystone_platform.producer.terms import Site
 
 if TYPE_CHECKING:
     from keystone_platform.producer.engine import Engine
@@ -37,9 +36,9 @@ _QUICK_S = 5.0
 class Auditor:
     """Writes a producer's audit events, at whole intervals of the clock, with a thread of its own."""
 
-    def __init__(self, engine: Engine, sites: Sequence[Site]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sites = sites
+        self._topic = engine.directory.audit[0].topic
         self._began = time_ns() // 1_000_000
         self._until = self._began
         self._producer = engine.guid(self._began)
@@ -59,7 +58,7 @@ class Auditor:
         self.write(final=True)
         end = clock.monotonic() + min(deadline_s, _LAST_S)
         while self._open and clock.monotonic() < end:
-            self._engine.audit_client(self._sites)[0].flush(_STEP_S)
+            self._engine.audit_client()[0].flush(_STEP_S)
 
     def hasten(self) -> None:
         """Write an audit event at once, in the auditor's thread."""
@@ -86,7 +85,7 @@ class Auditor:
         ]
         body = json.dumps(document, separators=(",", ":")).encode()
         try:
-            client, topic = engine.audit_client(self._sites)
+            client, topic = engine.audit_client()
             client.produce(topic, body, self._producer, -1, self._report(told, now), None, now, headers)
             self._open += 1
         except (BufferError, KafkaException, RuntimeError) as error:
@@ -136,7 +135,7 @@ class Auditor:
             self._engine.reporter.tell(f"clock_{side}", text)
 
     def _tell(self, text: str) -> None:
-        self._engine.reporter.tell("audit", f"no audit event in {self._sites[0].topic}: {text}")
+        self._engine.reporter.tell("audit", f"no audit event in {self._topic}: {text}")
 
     def _run(self) -> None:
         interval = self._engine.settings.audit_interval_s

@@ -21,6 +21,9 @@ EVENT_BYTES = 800
 """What an event in the buffer takes beside payload, key and extensions: librdkafka's record and five headers, measured
 as resident memory (docs/producer.md)."""
 
+RESENDABLE_BYTES = 700
+"""What an event takes beside that if it may have to be sent again: its headers are kept."""
+
 FOLLOWED_BYTES = 250
 """What an event takes beside that if somebody follows it, or if it has extensions; the caller's own future is not in
 it."""
@@ -51,6 +54,9 @@ REASONS: Mapping[int, DropReason] = {
     KafkaError.INVALID_MSG_SIZE: DropReason.TOO_LARGE,
     KafkaError._QUEUE_FULL: DropReason.QUEUE_FULL,
 }
+
+NOT_ANSWERED = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._PURGE_QUEUE})
+"""Failures after which an event is in no request any more, and no broker has refused it."""
 
 Trouble = Literal["dns", "tls", "sasl", "unreachable", "kafka"]
 
@@ -162,6 +168,10 @@ class Client:
         """
         found = self._producer.list_topics(topic, seconds).topics.get(topic)
         return [] if found is None else [partition.leader >= 0 for partition in found.partitions.values()]
+
+    def release(self) -> None:
+        """Give up what waits and is in no request; what is in one is left to its time-out."""
+        self._producer.purge(in_queue=True, in_flight=False, blocking=False)
 
     def give_up(self) -> None:
         """Take what is still on its way for lost, and serve the reports that say so."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from keystone_platform.producer.accounting import NEVER_SENT, UNKNOWN, Account, Counts, DropReason, Place, Tally
@@ -12,6 +12,7 @@ from keystone_platform.producer.attributes import NEWEST, OLDEST, Refused
 from keystone_platform.producer.audit import Auditor
 from keystone_platform.producer.client import Client
 from keystone_platform.producer.clients import Clients
+from keystone_platform.producer.directory import Directory
 from keystone_platform.producer.failover import Failover
 from keystone_platform.producer.lanes import Lane, Lanes
 from keystone_platform.producer.lifetime import end_with_multiprocessing, register, unregister
@@ -56,6 +57,7 @@ class Engine:
         self._hook = hook
         self._orders = orders
         self._is_closed = False
+        self._is_over = False
         self._begin()
         self._connect()
         register(self)
@@ -72,8 +74,7 @@ class Engine:
         self.account = Account()
         self.reporter = Reporter(self._hook)
         self.clients = Clients(self.reporter, self.settings)
-        self._known: dict[str, tuple[Site, ...]] = {}
-        self._topics: dict[str, list[str]] = {}
+        self.directory = Directory(self._roster, self._streams, MAX_STREAMS)
         self.failover: Failover | None = None
         self._auditor: Auditor | None = None
 
@@ -84,19 +85,14 @@ class Engine:
         for cluster in self._roster.clusters.values():
             for acks in tiers or {"all"}:
                 self.clients.client(cluster, acks)
-        for stream in terms.streams if terms else ():
-            self._get_to_know(stream)
-        audit_sites = self._roster.audit_sites(terms) if terms else ()
-        for site in audit_sites:
-            self._topics.setdefault(site.cluster, []).append(site.topic)
         for name in sorted(self._roster.absent(terms)):
             text = "declared streams live on it, and this producer was not given it: they can't go there"
             self.reporter.tell("no_standby", text, cluster=name)
         if len(self._roster.clusters) > 1:
             file = OrderFile(self._orders, self.reporter) if self._orders else None
             self.failover = Failover(self, self._roster, file, self.settings.failover)
-        if audit_sites:
-            self._auditor = Auditor(self, audit_sites)
+        if self.directory.audit:
+            self._auditor = Auditor(self)
         self._is_connected = True
         end_with_multiprocessing()
 
@@ -117,13 +113,18 @@ class Engine:
         """Return the next guid."""
         return self._stamps.guid(millis)
 
-    def lane(self, stream: str, hour: int) -> Lane:
+    def lane(self, stream: str, hour: int, *, again: bool = False) -> Lane:
         """Return the stream's lane in that hour; makes it, and after a fork the clients too, when it is the first.
+
+        Args:
+            stream: as it was sent.
+            hour: of the record's timestamp.
+            again: of an event that was taken before: a producer that closes flushes it too.
 
         Raises:
             Refused: the producer is closed, or nobody declared the stream.
         """
-        if self._is_closed:
+        if self._is_over if again else self._is_closed:
             raise Refused(DropReason.CLOSED, "the producer is closed")
         terms = self._streams.of(stream, self.settings.max_block_s)
         if terms is None:
@@ -155,11 +156,10 @@ class Engine:
         with self._lock:
             return self.account.tally(name, self._roster.first.name, hour)
 
-    def audit_client(self, sites: Sequence[Site]) -> tuple[Client, str]:
+    def audit_client(self) -> tuple[Client, str]:
         """Return the client that audit events go with now, and their topic there."""
         with self._lock:
-            if self._roster.takes_all:
-                return self.clients.client(self._roster.first, "all"), sites[0].topic
+            sites = self.directory.audit
             site = self.failover.site(sites[0].topic, sites)[0] if self.failover else sites[0]
             return self.clients.client(self._roster.clusters[site.cluster], "all"), site.topic
 
@@ -170,20 +170,9 @@ class Engine:
 
     def using(self) -> list[tuple[str, str, str]]:
         """Return, for each stream that was sent and could go elsewhere too, which cluster it uses and why."""
-        if self.failover is None:
-            return []
         sent = {tally.stream for tally in self.account.tallies()}
         with self._lock:
-            places = [(stream, *self.failover.site(stream, sites)) for stream, sites in self.known() if stream in sent]
-        return [(stream, site.cluster, why) for stream, site, why in places]
-
-    def known(self) -> list[tuple[str, tuple[Site, ...]]]:
-        """Return the streams that may use several clusters, and where they may go."""
-        return [(stream, sites) for stream, sites in list(self._known.items()) if len(sites) > 1]
-
-    def topics_on(self, cluster: str) -> Sequence[str]:
-        """Return the topics that streams have there."""
-        return self._topics.get(cluster, ())
+            return self.failover.using(sent) if self.failover else []
 
     def client_of(self, cluster: str) -> Client:
         """Return a client that sends to the cluster."""
@@ -200,9 +189,15 @@ class Engine:
                 self.failover.abandon()
                 self.failover = None
             self._roster = Roster.single(cluster)
-            self._known = {}
+            self.directory = Directory(self._roster, self._streams, MAX_STREAMS)
             self.clients.buffers[cluster.name].limit = self.settings.max_buffer_bytes
             self.redirect(lambda: None)
+
+    def release(self, cluster: str) -> None:
+        """Where that is wished, give up what waits for a cluster, so that it is sent to the one that is used now."""
+        for client in self.clients.all() if self.settings.resend else ():
+            if client.cluster.name == cluster:
+                client.release()
 
     def redirect(self, change: Callable[[], None]) -> None:
         """Make a change to where streams go, and let later events find it."""
@@ -246,9 +241,10 @@ class Engine:
             self._is_closed = True
             self.stamp = Stamp(-1, 0, 0)
         end = clock.monotonic() + deadline_s
-        if self.flush(deadline_s):
-            for client in self.clients.all():
-                client.give_up()
+        left = self.flush(deadline_s)
+        self._is_over = True
+        for client in self.clients.all() if left else ():
+            client.give_up()
         if self._auditor:
             self._auditor.close(max(0.0, end - clock.monotonic()))
         if self.failover:
@@ -290,20 +286,11 @@ class Engine:
 
     def _site(self, stream: str) -> Site:
         """Return where the stream goes now."""
-        sites = self._known.get(stream) or self._get_to_know(stream)
+        sites = self.directory.sites(stream)
         if not sites:
             named = f"of the clusters of {stream}, this producer was given none"
             raise Refused(DropReason.NO_CLUSTER, named)
         return self.failover.site(stream, sites)[0] if self.failover else sites[0]
-
-    def _get_to_know(self, stream: str) -> tuple[Site, ...]:
-        terms = self._streams.of(stream, None)
-        sites = self._roster.sites(terms) if terms else ()
-        if self._streams.terms or len(self._known) < MAX_STREAMS:
-            self._known[stream] = sites
-            for site in sites:
-                self._topics.setdefault(site.cluster, []).append(site.topic)
-        return sites
 
 
 def _sums(counts: Counts) -> tuple[int, int, int]:

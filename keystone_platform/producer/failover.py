@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
@@ -54,7 +54,7 @@ class Failover:
             name: Lookout(name, engine, partial(OrderTopic, cluster, engine.reporter), limits, engine.reporter)
             for name, cluster in roster.clusters.items()
         }
-        self._in_use = frozenset(site.cluster for _, (site, *_) in engine.known())
+        self._in_use = frozenset(site.cluster for _, (site, *_) in engine.directory.several())
         self._share()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keystone-producer-failover", daemon=True)
@@ -81,6 +81,14 @@ class Failover:
         text = f"there is no topic {site.topic}: events stay with {sites[0].cluster}"
         self._engine.reporter.tell("no_topic", text, stream, name)
         return sites[0], "preferred"
+
+    def using(self, sent: Collection[str]) -> list[tuple[str, str, str]]:
+        """Return of these streams those that could go elsewhere, which cluster each uses, and why.
+
+        Its caller holds the engine's lock.
+        """
+        places = [(stream, *self.site(stream, sites)) for stream, sites in self._several() if stream in sent]
+        return [(stream, site.cluster, why) for stream, site, why in places]
 
     def look(self, now: float) -> None:
         """Judge each cluster by what was seen of it until now, and switch what has to be switched."""
@@ -150,6 +158,8 @@ class Failover:
                 left = self.conditions[before[0][names]]
                 text = f"from {before[0][names]}, which is {left.health}: {left.why}"
                 reporter.tell("switched", text, cluster=name)
+                if left.health is Health.SICK:
+                    self._engine.release(before[0][names])
         for stream, order in orders.by_stream.items():
             if order == before[1].by_stream.get(stream):
                 continue
@@ -167,8 +177,11 @@ class Failover:
     def _take(self, chosen: dict[Names, str], orders: Orders) -> None:
         self._chosen = {**self._chosen, **chosen}  # a group may have come since they were chosen
         self._orders = orders
-        self._in_use = frozenset(self.site(stream, sites)[0].cluster for stream, sites in self._engine.known())
+        self._in_use = frozenset(self.site(stream, sites)[0].cluster for stream, sites in self._several())
         self._share()
+
+    def _several(self) -> list[tuple[str, tuple[Site, ...]]]:
+        return self._engine.directory.several()
 
     def _tell_helpless(self, chosen: Mapping[Names, str]) -> None:
         for names, name in chosen.items():

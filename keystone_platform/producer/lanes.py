@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from confluent_kafka import KafkaError, Message
 
 from keystone_platform import envelope
@@ -74,16 +76,30 @@ class Lane:
         self._reporter.tell(reason.value, text, self.tally.stream, self.tally.cluster)
 
 
+Again = Callable[[KafkaError, Message], bool]
+"""Takes a failed event over, if it can."""
+
+
 class Followed:
     """One event that somebody follows, or that takes more of the buffer than its payload and key tell.
 
     Args:
         more: what it takes beside its payload and EVENT_BYTES.
+        again: sends it elsewhere if it fails; it counts it then.
     """
 
-    __slots__ = ("_callback", "_guid", "_lane", "_more", "_reporter")
+    __slots__ = ("_again", "_callback", "_guid", "_lane", "_more", "_reporter")
 
-    def __init__(self, lane: Lane, guid: str, more: int, callback: OnDelivery | None, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        guid: str,
+        more: int,
+        callback: OnDelivery | None,
+        reporter: Reporter,
+        again: Again | None = None,
+    ) -> None:
+        self._again = again
         self._lane = lane
         self._guid = guid
         self._more = more
@@ -100,7 +116,7 @@ class Followed:
             offset = message.offset()
             place = (message.partition(), offset) if offset is not None and offset >= 0 else (None, None)
             self.call(Delivery(self._guid, lane.stream, lane.tally.cluster, None, "", *place))
-        else:
+        elif self._again is None or not self._again(error, message):
             self.dropped(lane.fail(error), error.str())
         buffer.turns -= 1
         if buffer.turns < 0:

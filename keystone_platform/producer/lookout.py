@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
 from confluent_kafka import KafkaException
 
 from keystone_platform.producer.client import Client
+from keystone_platform.producer.directory import Directory
 from keystone_platform.producer.health import FailoverLimits
 from keystone_platform.producer.order_sources import OrderTopic
 from keystone_platform.producer.orders import ORDERS_TOPIC, Orders
@@ -23,8 +24,9 @@ class Asks(Protocol):
         """Return a client that sends to the cluster."""
         ...
 
-    def topics_on(self, cluster: str) -> Sequence[str]:
-        """Return the topics that streams have there."""
+    @property
+    def directory(self) -> Directory:
+        """Where streams live."""
         ...
 
 
@@ -71,7 +73,7 @@ class Lookout:
 
     def probe(self) -> None:
         """Ask for the next topic; blocks until it is answered, `probe_timeout_s` at most."""
-        topics = self._asks.topics_on(self._name) or [ORDERS_TOPIC]
+        topics = self._asks.directory.topics_on(self._name) or [ORDERS_TOPIC]
         topic = topics[self._number % len(topics)]
         self._number += 1
         try:
@@ -100,5 +102,5 @@ class Lookout:
             self._order_topic.close()
 
     def _is_due(self) -> bool:
-        has_new = self._number < len(self._asks.topics_on(self._name))  # each topic is looked for once, at first
+        has_new = self._number < len(self._asks.directory.topics_on(self._name))  # each is looked for at first
         return self.is_pressed or has_new or monotonic() - self._asked_at >= self._limits.probe_s

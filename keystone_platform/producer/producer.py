@@ -75,7 +75,7 @@ class KeystoneProducer:
     ) -> None:
         source = Source.of(host, app)
         known = terms if isinstance(terms, Terms | None) else Terms.load(terms)
-        self._validate = validate
+        self._is_long = validate is not None or (settings is not None and settings.resend)
         self._source = (envelope.CE_SOURCE, str(source))
         self._engine = Engine(
             Roster.of(kafka, cluster, known),
@@ -108,13 +108,7 @@ class KeystoneProducer:
         Raises:
             EventDropped: of a strict producer only.
         """
-        if (
-            time is not None
-            or extensions
-            or on_delivery is not None
-            or self._validate is not None
-            or type(payload) is not bytes
-        ):
+        if time is not None or extensions or on_delivery is not None or self._is_long or type(payload) is not bytes:
             return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
         engine = self._engine
         millis = time_ns() // 1_000_000

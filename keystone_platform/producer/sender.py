@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import time_ns
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from keystone_platform import envelope
 from keystone_platform.producer.accounting import DropReason, Tally
 from keystone_platform.producer.attributes import Refused, check_bytes, event_time, extension_headers
-from keystone_platform.producer.client import EVENT_BYTES, FOLLOWED_BYTES, MAX_EVENT_BYTES, REASONS
+from keystone_platform.producer.client import (
+    EVENT_BYTES,
+    FOLLOWED_BYTES,
+    MAX_EVENT_BYTES,
+    NOT_ANSWERED,
+    REASONS,
+    RESENDABLE_BYTES,
+)
 from keystone_platform.producer.delivery import Delivery, EventDropped, LoopMail, OnDelivery
 from keystone_platform.producer.engine import Engine
-from keystone_platform.producer.lanes import Followed, Header, Lane
+from keystone_platform.producer.lanes import Again, Followed, Header, Lane
 from keystone_platform.producer.stamps import HOUR_MS, time_text
 
 _WAIT_STEP_S = 0.005
@@ -90,8 +97,8 @@ class Sender:
         try:
             while not self._hand_over(lane, event, guid, on_delivery, until):
                 fresh = engine.lane(draft.stream, hour)
-                lane.tally.attempted -= 1  # another cluster is used by now: there it is attempted
                 fresh.tally.attempted += 1
+                lane.tally.attempted -= 1  # another cluster is used by now: there it is attempted
                 lane = fresh
         except Refused as error:
             self._give_up(lane.tally, draft, guid, error, on_delivery)
@@ -166,10 +173,11 @@ class Sender:
         """Give the event to librdkafka; False if its queue is full."""
         buffer, size = lane.buffer, event.size
         report = lane.delivered if event.key is None else lane.delivered_keyed
-        if on_delivery is not None or event.more:
-            size += FOLLOWED_BYTES
+        again = self._again(lane, event, guid, on_delivery) if self._engine.settings.resend else None
+        if on_delivery is not None or event.more or again:
+            size += FOLLOWED_BYTES + (RESENDABLE_BYTES if again else 0)
             more = size - len(event.payload) - EVENT_BYTES
-            report = Followed(lane, guid, more, on_delivery, self._engine.reporter).delivered
+            report = Followed(lane, guid, more, on_delivery, self._engine.reporter, again).delivered
         buffer.taken += size
         try:
             lane.produce(lane.topic, event.payload, event.key, -1, report, None, event.millis, event.headers)
@@ -180,6 +188,32 @@ class Sender:
             buffer.freed += size
             raise _refused(error) from error
         return True
+
+    def _again(self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None) -> Again:
+        """Return what sends the event to the cluster that is used by then, if that is another one."""
+        rest = replace(event, payload=b"", key=None)  # the report has both
+
+        def send(error: KafkaError, message: Message) -> bool:
+            try:
+                fresh = self._engine.lane(lane.stream, rest.millis // HOUR_MS, again=True)
+            except Refused:
+                return False
+            if error.code() not in NOT_ANSWERED or fresh.tally.cluster == lane.tally.cluster:
+                return False
+            fresh.tally.attempted += 1
+            lane.tally.attempted -= 1  # there it is attempted: in this order, or a flush would find nothing pending
+            whole = replace(rest, payload=message.value() or b"", key=message.key())
+            try:
+                has_room = fresh.buffer.used + whole.size <= fresh.buffer.limit
+                if not (has_room and self._produce(fresh, whole, guid, on_delivery)):
+                    fresh.drop(DropReason.QUEUE_FULL, "no room to send it again")
+                    Followed(fresh, guid, 0, on_delivery, self._engine.reporter).dropped(DropReason.QUEUE_FULL, "")
+            except Refused as refused:
+                fresh.drop(refused.reason, refused.text)
+                Followed(fresh, guid, 0, on_delivery, self._engine.reporter).dropped(refused.reason, refused.text)
+            return True
+
+        return send
 
     def _give_up(self, tally: Tally, draft: Draft, guid: str, error: Refused, on_delivery: OnDelivery | None) -> None:
         tally.drop(error.reason)

@@ -26,6 +26,7 @@ class ProducerSettings:
         max_block_s: how long `send` may wait for room, whatever a stream's terms grant; None: as long as they do.
         exit_flush_s: how long the interpreter's exit may wait for events that are on their way.
         audit_interval_s: between two audit events.
+        resend: whether what waits for a cluster that is sick is sent again, with its guid, to the one used instead.
         failover: when a cluster counts as sick, and as healthy again.
     """
 
@@ -34,6 +35,7 @@ class ProducerSettings:
     max_block_s: float | None = None
     exit_flush_s: float = 5.0
     audit_interval_s: float = 60.0
+    resend: bool = False
     failover: FailoverLimits = field(default_factory=FailoverLimits)
 
     @property

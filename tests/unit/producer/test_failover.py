@@ -168,6 +168,20 @@ def test_an_event_that_waits_for_room_goes_on_to_the_standby() -> None:
     assert producer.counts_by_place()[Place("s", "b")] == Counts(40, 40)
 
 
+def test_what_was_stuck_is_sent_again_with_its_guid_where_that_is_wished() -> None:
+    told: list[Delivery] = []
+    producer = two(NOWHERE, STAND_IN, settings=ProducerSettings(failover=QUICK, resend=True))
+    guids = [producer.send("s", b"%d" % number, b"key", on_delivery=told.append) for number in range(50)]
+    producer.send("s", b"and one that nobody follows", traceid="abc")
+    sent_until(producer, lambda: producer.using().get("s") == "b")
+    counts = producer.close(20)
+    assert counts.acknowledged == counts.attempted
+    assert {each.guid: each.cluster for each in told} == dict.fromkeys(guids, "b")
+    assert len(told) == 50
+    assert producer.counts_by_place()[Place("s", "a")] == Counts()
+    assert producer.buffer_bytes == 0
+
+
 @pytest.mark.parametrize(
     ("kafka", "cluster", "what"),
     [
