@@ -96,6 +96,8 @@ def _standby(source: Source, connection: Connection, group: str) -> dict[str, st
         "standby.cluster": source.standby,
         "standby.topic": ";".join(source.standby_topics),
         **{f"standby.{key}": value for key, value in consumer.items()},
+        # else the two sources' clients have the same ids, and a JVM registers only one of each
+        "standby.properties.client.id.prefix": f"{group}.{source.standby}",
     }
 
 

@@ -56,6 +56,11 @@ class Task:
     sample: int = SAMPLE_OFFSETS
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """All that the route read since: a standby cluster that it has no more left rows all the same."""
+        return tuple(dict.fromkeys(topic for plan in (self.plan, *self.earlier) for topic in plan.source.topics))
+
+    @property
     def table(self) -> str:
         """The route's table."""
         if not isinstance(self.plan.target, WarehouseTarget):
@@ -144,7 +149,7 @@ class _Look:
             duplicates=self._found.duplicates,
             late=self._behind,
             expired_rows=self._expired,
-            strangers=self._found.strangers(self._task.plan.source.topics),
+            strangers=self._found.strangers(self._task.topics),
             gaps=sum(each.offsets for each in self._in_segment(gaps)) if counts_gaps else None,
             gaps_unread=gaps_unread,
             gaps_expired=sum(each.within(0, self._begin(each)).offsets for each in gaps) if counts_gaps else None,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 from keystone_platform.envelope import AUDIT_TOPIC
 from keystone_platform.errors import Transient
+from keystone_platform.gateways.clock import Clock, SystemClock
 from keystone_platform.gateways.kafka import REQUEST_TIMEOUT_S, ConfluentKafka, Moment, Offsets
 from keystone_platform.settings import Settings, last_good_folder, streams_folder
 from keystone_platform.spec.cluster_file import load_clusters, read_clusters
@@ -18,6 +19,9 @@ from keystone_platform.spec.clusters import Cluster, Clusters, clusters_file, st
 from keystone_platform.spec.last_good import CLUSTERS_COPY
 from keystone_platform.spec.loader import load_streams_leniently
 from keystone_platform.spec.names import DEAD_LETTER_SUFFIX, REPLAY_INFIX
+
+AWAY_S = 30.0
+"""Seconds for which a cluster counts as away that has let a request time out."""
 
 Answer = TypeVar("Answer")
 
@@ -28,12 +32,14 @@ Primaries = Mapping[str, str]
 class KafkaClusters:
     """KafkaGateway over every declared cluster. A cluster is connected to when one of its topics is first asked for.
 
-    Of a call about topics of several clusters, those are left out whose cluster does not answer, unless none does.
+    Of a call about topics of several clusters, those are left out whose cluster does not answer, unless none does. Of
+    several clusters one that has not answered in time is not asked again for AWAY_S: it would hold up each call.
 
     Args:
         clusters: the declared ones.
         primaries: read once, when a topic is asked for whose name carries no cluster and there are several.
         timeout_s: how long one request may take.
+        clock: tells how long a cluster has been away.
     """
 
     def __init__(
@@ -41,10 +47,13 @@ class KafkaClusters:
         clusters: Clusters,
         primaries: Callable[[], Primaries] = lambda: {},
         timeout_s: float = REQUEST_TIMEOUT_S,
+        clock: Clock | None = None,
     ) -> None:
         self.clusters = clusters
         self._read_primaries = primaries
         self._timeout_s = timeout_s
+        self._clock = clock or SystemClock()
+        self._away: dict[str, tuple[datetime, Transient]] = {}
         self._connected: dict[str, ConfluentKafka] = {}
 
     def cluster_of(self, topic: str) -> Cluster:
@@ -69,10 +78,10 @@ class KafkaClusters:
         return (AUDIT_TOPIC, *(standby_topic(name, AUDIT_TOPIC) for name in others))
 
     def ensure_topic(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
-        return self._of(name).ensure_topic(name, partitions, config)
+        return self._ask(self.cluster_of(name), lambda kafka: kafka.ensure_topic(name, partitions, config))
 
     def offsets(self, topic: str) -> Offsets:
-        return self._of(topic).offsets(topic)
+        return self._ask(self.cluster_of(topic), lambda kafka: kafka.offsets(topic))
 
     def ends(self, topics: Collection[str]) -> Mapping[str, int]:
         found: dict[str, int] = {}
@@ -90,25 +99,33 @@ class KafkaClusters:
         return found
 
     def largest_record(self, topic: str) -> int | None:
-        return self._of(topic).largest_record(topic)
+        return self._ask(self.cluster_of(topic), lambda kafka: kafka.largest_record(topic))
 
     def largest_transaction_timeout_s(self) -> float:
-        return self._connect(self.clusters.cluster(self.clusters.primary)).largest_transaction_timeout_s()
+        primary = self.clusters.cluster(self.clusters.primary)
+        return self._ask(primary, lambda kafka: kafka.largest_transaction_timeout_s())
 
     def offsets_at(self, topic: str, *times: datetime) -> tuple[Mapping[int, int], ...]:
-        return self._of(topic).offsets_at(topic, *times)
+        return self._ask(self.cluster_of(topic), lambda kafka: kafka.offsets_at(topic, *times))
 
     @cached_property
     def _primaries(self) -> Primaries:
         return self._read_primaries()
 
-    def _of(self, topic: str) -> ConfluentKafka:
-        return self._connect(self.cluster_of(topic))
-
-    def _connect(self, cluster: Cluster) -> ConfluentKafka:
+    def _ask(self, cluster: Cluster, ask: Callable[[ConfluentKafka], Answer]) -> Answer:
+        began = self._clock.now()
+        since, known = self._away.get(cluster.name, (None, None))
+        if since and known and (began - since).total_seconds() < AWAY_S:
+            raise known
         if cluster.name not in self._connected:
             self._connected[cluster.name] = ConfluentKafka(cluster.client_properties(), self._timeout_s)
-        return self._connected[cluster.name]
+        try:
+            return ask(self._connected[cluster.name])
+        except Transient as error:
+            ended = self._clock.now()
+            if len(self.clusters.declared) > 1 and (ended - began).total_seconds() >= self._timeout_s:
+                self._away[cluster.name] = ended, error
+            raise
 
     def _answers(
         self, topics: Collection[str], ask: Callable[[ConfluentKafka, Collection[str]], Answer]
@@ -120,12 +137,18 @@ class KafkaClusters:
         found, away = [], []
         for name, of_cluster in mine.items():
             try:
-                found.append(ask(self._connect(self.clusters.cluster(name)), of_cluster))
+                found.append(self._ask(self.clusters.cluster(name), partial(_asked_for, ask, of_cluster)))
             except Transient as error:
                 away.append(error)
         if away and not found:
             raise away[0]
         return found
+
+
+def _asked_for(
+    ask: Callable[[ConfluentKafka, Collection[str]], Answer], topics: Collection[str], kafka: ConfluentKafka
+) -> Answer:
+    return ask(kafka, topics)
 
 
 def declared_clusters(settings: Settings, env: Mapping[str, str] | None = None) -> Clusters:

@@ -28,7 +28,7 @@ ROUTE = f"{STREAM}.warehouse"
 ALONE = "clusters: {standby: none}\n"
 WITHOUT = ("dagster",)
 
-PATIENCE_S = 150
+PATIENCE_S = 110
 """Longer than a look for partitions every 30 s and the minute after which a client of a dead cluster gives up."""
 
 

@@ -147,7 +147,7 @@ class Platform:
     def counted(self, stream: str) -> Counted:
         (row,) = self.rows(
             stream,
-            """, span AS (SELECT _partition, max("_offset") - min("_offset") + 1 AS n FROM t GROUP BY ALL)
+            """, span AS (SELECT _topic, _partition, max("_offset") - min("_offset") + 1 AS n FROM t GROUP BY ALL)
             SELECT (SELECT count(*) FROM t),
                    (SELECT count(*) FROM (SELECT DISTINCT _topic, _partition, "_offset" FROM t)),
                    (SELECT coalesce(sum(n), 0) FROM span)""",

@@ -11,6 +11,7 @@ import pytest
 from keystone_platform import envelope
 from keystone_platform.audit.records import Record
 from keystone_platform.dead_letters.letter import UNKNOWN, DeadLetter, Position, read_letter
+from keystone_platform.dead_letters.replay import ReplayCounts, ReplayVerdict, together
 from keystone_platform.dead_letters.replayed import Positions
 from keystone_platform.dead_letters.scan import Selection
 from keystone_platform.dead_letters.sending import replayed_headers
@@ -152,3 +153,17 @@ def test_no_letter_is_kept_when_none_is_to_be_shown() -> None:
     summary = Summary({"plays": Offsets(begin={}, end={})}, limit=0)
     summary.add([letter()])
     assert (summary.newest, summary.letters, summary.share(summary.tallies[0])) == ((), 1, None)
+
+
+def test_replays_on_two_clusters_are_told_as_one() -> None:
+    primary, standby = (
+        ReplayVerdict(begin={"plays.replay.x": {0: 1}}),
+        ReplayVerdict(begin={"b.plays.replay.x": {0: 2}}),
+    )
+    primary.routes["plays.x"] = ReplayCounts("plays.x", letters=3, sent=2, cut=1)
+    standby.routes["plays.x"] = ReplayCounts("plays.x", letters=4, sent=4)
+    standby.strangers["plays.y"] = 5
+    whole = together([primary, standby])
+    assert whole.routes == {"plays.x": ReplayCounts("plays.x", letters=7, sent=6, cut=1)}
+    assert (whole.strangers, whole.sent) == ({"plays.y": 5}, 6)
+    assert whole.begin == {"plays.replay.x": {0: 1}, "b.plays.replay.x": {0: 2}}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from assets.dead_letters.asset import DeadLetterStream, dead_letter_streams
 from assets.dead_letters.due import IN_FLIGHT, PAUSE, Landed, choose
+from assets.dead_letters.table import next_offsets, offset_properties
 from assets.due import RETRY_AFTER
 from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.spec.loader import load_streams
@@ -67,3 +68,23 @@ def test_a_landing_that_failed_is_asked_for_again(tmp_path: Path) -> None:
     (again,) = choose(declared, {"a.dlq": 3}, {}, frozenset(), NOW + timedelta(minutes=1))
     (later,) = choose(declared, {"a.dlq": 3}, {}, frozenset(), NOW + RETRY_AFTER)
     assert first.run_key == again.run_key != later.run_key
+
+
+def test_a_stream_on_two_clusters_is_asked_for_when_either_topic_grows(tmp_path: Path) -> None:
+    (tmp_path / "clusters.yaml").write_text(
+        'clusters: {primary: {bootstrap_servers: "a:1"}, b: {bootstrap_servers: "b:1"}}\n'
+        "streams: {primary: primary, standby: b}\n"
+    )
+    folder = tmp_path / "streams"
+    folder.mkdir()
+    (stream,) = declared = streams(folder, "a")
+    assert stream.topics == {"a.dlq": None, "b.a.dlq": "b"}
+    assert asked(declared, {"a.dlq": 3, "b.a.dlq": 2}, {"a": Landed(5, NOW - PAUSE)}) == []
+    assert asked(declared, {"a.dlq": 3, "b.a.dlq": 3}, {"a": Landed(5, NOW - PAUSE)}) == ["a"]
+
+
+def test_how_far_a_topic_is_landed_is_kept_for_each_cluster() -> None:
+    told = offset_properties({0: 3}) | offset_properties({0: 7, 1: 9}, "b")
+    assert next_offsets(told) == {0: 3}
+    assert next_offsets(told, "b") == {0: 7, 1: 9}
+    assert next_offsets(told, "c") == {}

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from keystone_platform.errors import InvalidSpecs, Transient
-from keystone_platform.gateways.kafka_clusters import KafkaClusters, declared_clusters
+from keystone_platform.gateways.kafka_clusters import AWAY_S, KafkaClusters, declared_clusters
 from keystone_platform.plan.submission import Connection
 from keystone_platform.settings import S3Settings, Settings, last_good_folder
 from keystone_platform.spec.clusters import Cluster, Clusters
 from keystone_platform.spec.last_good import load_or_remember
+from tests.control.fakes import FakeClock
 
 DECLARED = Clusters(
     {name: Cluster(name, f"127.0.0.1:{port}") for port, name in enumerate(("main", "standby", "ads"), 1)},
@@ -91,6 +92,30 @@ def test_a_cluster_that_is_away_hides_no_other(monkeypatch: pytest.MonkeyPatch) 
     assert kafka.ends(["plays", "standby.plays"]) == {"plays": 7}
     with pytest.raises(Transient):
         kafka.ends(["standby.plays"])
+
+
+def test_a_cluster_that_is_away_holds_up_one_call_and_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = FakeClock(), list[str]()
+
+    class Silent:
+        def __init__(self, properties: dict[str, str], timeout_s: float) -> None:
+            self.timeout_s = timeout_s
+
+        def offsets(self, topic: str) -> None:
+            asked.append(topic)
+            clock.sleep(self.timeout_s)
+            message = "it does not answer"
+            raise Transient(message)
+
+    monkeypatch.setattr("keystone_platform.gateways.kafka_clusters.ConfluentKafka", Silent)
+    kafka = KafkaClusters(DECLARED, clock=clock)
+    for topic in ("standby.a", "standby.b"):
+        with pytest.raises(Transient):
+            kafka.offsets(topic)
+    clock.sleep(AWAY_S)
+    with pytest.raises(Transient):
+        kafka.offsets("standby.c")
+    assert asked == ["standby.a", "standby.c"]
 
 
 def test_a_job_knows_the_declared_clusters_and_the_default_one() -> None:

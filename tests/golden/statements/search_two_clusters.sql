@@ -66,6 +66,7 @@ CREATE TEMPORARY TABLE `_source` (
   'standby.properties.isolation.level' = 'read_committed',
   'standby.properties.max.poll.records' = '500',
   'standby.properties.receive.buffer.bytes' = '1048576',
+  'standby.properties.client.id.prefix' = 'keystone.playback.search.kafka-b',
   'scan.topic-partition-discovery.interval' = '30 s',
   'scan.carry' = 'record',
   'scan.max-event-bytes' = '10551296',

@@ -90,9 +90,10 @@ final class PatientReader implements SourceReader<RowData, KafkaPartitionSplit> 
         return kept.isEmpty() ? reader.pollNext(output) : InputStatus.NOTHING_AVAILABLE;
     }
 
+    /** Until the cluster has answered, the reader has no split: what wakes the task is the answer, and nothing of the reader. */
     @Override
     public CompletableFuture<Void> isAvailable() {
-        return kept.isEmpty() ? reader.isAvailable() : answered;
+        return answered.isDone() && kept.isEmpty() ? reader.isAvailable() : answered;
     }
 
     @Override

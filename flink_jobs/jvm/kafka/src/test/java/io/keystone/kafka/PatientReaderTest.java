@@ -43,7 +43,7 @@ class PatientReaderTest {
 
         @Override
         public CompletableFuture<Void> isAvailable() {
-            return CompletableFuture.completedFuture(null);
+            return given.isEmpty() ? new CompletableFuture<>() : CompletableFuture.completedFuture(null);
         }
 
         @Override
@@ -75,6 +75,20 @@ class PatientReaderTest {
             assertTrue(inner.polled);
             assertEquals(List.of(SPLIT), inner.given);
             assertEquals(List.of(SPLIT), reader.snapshotState(2), "and holds it once");
+        }
+    }
+
+    @Test
+    void a_task_that_waits_already_is_woken_for_splits_that_come_later() throws Exception {
+        Reader inner = new Reader();
+        try (PatientReader reader = new PatientReader(inner, () -> {})) {
+            assertEquals(InputStatus.NOTHING_AVAILABLE, reader.pollNext(null));
+            CompletableFuture<Void> awaited = reader.isAvailable();
+            assertFalse(awaited.isDone());
+            reader.addSplits(List.of(SPLIT));
+            awaited.get(10, TimeUnit.SECONDS);
+            reader.pollNext(null);
+            assertEquals(List.of(SPLIT), inner.given);
         }
     }
 
