@@ -186,7 +186,7 @@ class Engine:
             for acks in tiers:
                 self.clients.client(cluster, acks)
             if self.failover:
-                self.failover.abandon()
+                self.failover.end()
                 self.failover = None
             self._roster = Roster.single(cluster)
             self.directory = Directory(self._roster, self._streams, MAX_STREAMS)

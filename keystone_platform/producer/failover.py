@@ -109,11 +109,15 @@ class Failover:
         for name, lookout in self._lookouts.items():
             lookout.is_pressed = self.conditions[name].health is not Health.HEALTHY
 
-    def close(self) -> None:
-        """End the threads."""
+    def end(self) -> None:
+        """Decide nothing any more; waits for no thread."""
         self._is_over.set()
         for lookout in self._lookouts.values():
             lookout.close()
+
+    def close(self) -> None:
+        """End the thread that decides; those that ask end with their newest question."""
+        self.end()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from keystone_platform.producer.accounting import DropReason
+from keystone_platform.producer.health import Health
 
 if TYPE_CHECKING:
     from keystone_platform.producer.producer import KeystoneProducer
@@ -19,6 +20,7 @@ DROPPED = "keystone_producer_dropped"
 RETRIED = "keystone_producer_retried"
 PENDING = "keystone_producer_pending"
 BUFFER_BYTES = "keystone_producer_buffer_bytes"
+CLUSTER_HEALTHY = "keystone_producer_cluster_healthy"
 
 MEANINGS: Mapping[str, str] = {
     ATTEMPTED: "Events handed to send",
@@ -27,8 +29,10 @@ MEANINGS: Mapping[str, str] = {
     RETRIED: "Events sent to Kafka again, each time counted",
     PENDING: "Events whose outcome is not known yet",
     BUFFER_BYTES: "What events on their way take in memory, all streams together",
+    CLUSTER_HEALTHY: "1 while the cluster is healthy, else 0; only of a producer with several clusters",
 }
-"""Every metric, with what it counts. Labels: `stream`, `cluster`, of DROPPED also `reason`; none of BUFFER_BYTES."""
+"""Every metric, with what it counts. Labels: `stream`, `cluster`, of DROPPED also `reason`; none of BUFFER_BYTES, of
+CLUSTER_HEALTHY `cluster` alone."""
 
 
 class ProducerCollector:
@@ -62,4 +66,8 @@ class ProducerCollector:
                 counters[DROPPED].add_metric([*at, reason.value], counts.dropped.get(reason, 0))
         yield from counters.values()
         yield pending
+        healthy = self._families.GaugeMetricFamily(CLUSTER_HEALTHY, MEANINGS[CLUSTER_HEALTHY], labels=("cluster",))
+        for name, condition in self._producer.conditions().items():
+            healthy.add_metric([name], float(condition.health is Health.HEALTHY))
+        yield healthy
         yield self._families.GaugeMetricFamily(BUFFER_BYTES, MEANINGS[BUFFER_BYTES], value=self._producer.buffer_bytes)

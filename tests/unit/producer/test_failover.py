@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from keystone_platform.producer import (
     Counts,
@@ -23,6 +24,7 @@ from keystone_platform.producer import (
     StreamTerms,
     Terms,
 )
+from keystone_platform.producer.metrics import CLUSTER_HEALTHY, ProducerCollector
 from keystone_platform.producer.orders import Order, Orders
 from keystone_platform.producer.roster import Roster
 from tests.unit.producer.clients import NOWHERE, STAND_IN
@@ -65,6 +67,16 @@ def test_events_go_to_the_standby_when_the_primary_is_dead_and_what_was_stuck_is
     assert [(each.cluster, "from a, which is sick" in each.text) for each in problems if each.kind == "switched"] == [
         ("b", True)
     ]
+
+
+def test_how_each_cluster_is_is_a_metric() -> None:
+    registry = CollectorRegistry()
+    producer = two(NOWHERE, STAND_IN)
+    registry.register(ProducerCollector(producer))
+    sent_until(producer, lambda: producer.using().get("s") == "b")
+    shown = {name: registry.get_sample_value(CLUSTER_HEALTHY, {"cluster": name}) for name in ("a", "b")}
+    assert shown == {"a": 0.0, "b": 1.0}
+    producer.close(0)
 
 
 def test_a_topic_on_the_standby_has_its_name_in_front() -> None:

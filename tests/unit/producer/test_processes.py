@@ -187,3 +187,41 @@ def _monotonic() -> float:
     import time
 
     return time.monotonic()
+
+
+def test_a_child_of_a_fork_watches_the_clusters_by_itself() -> None:
+    code = """
+producer = KeystoneProducer({"a": NOWHERE, "b": STAND_IN}, "test", settings=ProducerSettings(exit_flush_s=1))
+def until_switched():
+    end = time.monotonic() + 20
+    while producer.using().get("s") != "b" and time.monotonic() < end:
+        producer.send("s", b"{}")
+        time.sleep(0.01)
+    return producer.using()
+until_switched()
+child = os.fork()
+if child == 0:
+    before = told(producer)
+    using = until_switched()
+    producer.close(0)
+    tell(before, using, producer.counts().pending)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+producer.close(0)
+tell(producer.counts().pending)
+"""
+    lines, _ = run(code, 60)
+    assert lines == [[[0, 0, {}], {"s": "b"}, 0], [0]]
+
+
+def test_an_interpreter_that_ends_while_clusters_are_asked_ends_in_peace() -> None:
+    code = """
+producer = KeystoneProducer({"a": NOWHERE, "b": NOWHERE}, "test", settings=ProducerSettings(exit_flush_s=0.1))
+producer.send("s", b"{}")
+time.sleep(0.2)
+tell("ends")
+"""
+    lines, errors = run(code)
+    assert lines == [["ends"]]
+    assert "Traceback" not in errors
+    assert "Fatal" not in errors
