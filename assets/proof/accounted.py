@@ -18,7 +18,7 @@ from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import Settings
 
 BEHIND = 20_000
-"""Offsets of a partition behind the segment among which records of the hour are looked for."""
+"""Offsets of a partition behind the segment among which records of the hour are looked for; all in a whole proof."""
 
 
 def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clock) -> Accounted | None:
@@ -40,17 +40,23 @@ def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clo
         return Accounted(produced=produced)
     empty = proof.compared.empty if proof.whole else 0
     in_segment = max(0, sum(span.offsets for span in spans) - empty)
-    behind = 0
+    behind = unread = 0
     if in_segment < produced.acknowledged:
-        behind = _behind(kafka, settings, topic, proof.hour)
-    return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind)
+        span, unread = _behind(kafka, topic, proof)
+        behind = _count(settings, topic, span, proof.hour)
+    return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind, unread=unread)
 
 
-def _behind(kafka: KafkaGateway, settings: Settings, topic: str, hour: datetime) -> int:
-    """Count the hour's records among the first ones behind its segment: others' came before them."""
-    (begin,) = kafka.offsets_at(topic, hour + HOUR)
+def _behind(kafka: KafkaGateway, topic: str, proof: HourProof) -> tuple[Offsets, int]:
+    """Return the offsets behind the hour's segment that are looked through, and how many are left."""
+    (begin,) = kafka.offsets_at(topic, proof.hour + HOUR)
     ends = kafka.offsets(topic).end
-    span = Offsets(begin=begin, end={part: min(ends[part], at + BEHIND) for part, at in begin.items()})
+    stop = {part: ends[part] if proof.whole else min(ends[part], at + BEHIND) for part, at in begin.items()}
+    return Offsets(begin=begin, end=stop), sum(ends[part] - at for part, at in stop.items())
+
+
+def _count(settings: Settings, topic: str, span: Offsets, hour: datetime) -> int:
+    """Count the hour's records in the span: others' came before them."""
     first, last = hour.timestamp() * 1000, (hour + HOUR).timestamp() * 1000
     return sum(
         first <= (record.timestamp_ms or 0) < last
