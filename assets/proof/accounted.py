@@ -18,13 +18,16 @@ from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.settings import Settings
 
 BEHIND = 20_000
-"""Offsets of a partition behind the segment among which records of the hour are looked for; all in a whole proof."""
+"""Offsets of a partition behind the segment among which records of the hour are looked for."""
 
 
-def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clock) -> Accounted | None:
+def accounted(
+    settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clock, *, whole: bool = False
+) -> Accounted | None:
     """Return what producers counted of the proof's hour beside what Kafka has; None if no producer did.
 
-    Takes the producers' newest audit events first. Reads records only where Kafka seems to lack some.
+    Takes the producers' newest audit events first. Reads records only where Kafka seems to lack some: BEHIND of each
+    partition, or with `whole` all that came since.
 
     Raises:
         Transient, Terminal: Kafka or the ledger does not answer, or refuses.
@@ -42,16 +45,16 @@ def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clo
     in_segment = max(0, sum(span.offsets for span in spans) - empty)
     behind = unread = 0
     if in_segment < produced.acknowledged:
-        span, unread = _behind(kafka, topic, proof)
+        span, unread = _behind(kafka, topic, proof.hour, None if whole else BEHIND)
         behind = _count(settings, topic, span, proof.hour)
     return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind, unread=unread)
 
 
-def _behind(kafka: KafkaGateway, topic: str, proof: HourProof) -> tuple[Offsets, int]:
+def _behind(kafka: KafkaGateway, topic: str, hour: datetime, limit: int | None) -> tuple[Offsets, int]:
     """Return the offsets behind the hour's segment that are looked through, and how many are left."""
-    (begin,) = kafka.offsets_at(topic, proof.hour + HOUR)
+    (begin,) = kafka.offsets_at(topic, hour + HOUR)
     ends = kafka.offsets(topic).end
-    stop = {part: ends[part] if proof.whole else min(ends[part], at + BEHIND) for part, at in begin.items()}
+    stop = {part: ends[part] if limit is None else min(ends[part], at + limit) for part, at in begin.items()}
     return Offsets(begin=begin, end=stop), sum(ends[part] - at for part, at in stop.items())
 
 
