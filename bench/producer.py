@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -23,8 +21,10 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.stack.embedded import EmbeddedStack
+from keystone_platform.stack.killing import kill_server
 
 ROOT = Path(__file__).parents[1]
 TOPIC = "bench.producer"
@@ -122,12 +122,9 @@ def _switch(standby: dict[str, str]) -> Figure:
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdin is not None and process.stdout is not None
             process.stdout.readline()
-            pid = stack.pid("kafka")
-            assert pid is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-            os.kill(pid, signal.SIGKILL)
-            stack.stop("kafka")  # else it would be started again
+            kill_server(stack, "kafka", SystemClock())
             found = json.loads(process.stdout.readline())
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)

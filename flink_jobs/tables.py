@@ -62,7 +62,7 @@ def source_table(
     options = {
         "connector": "keystone-kafka",
         "topic": ";".join(plan.source.primary_topics),
-        **_consumer(connection.kafka(plan.source.cluster), group),
+        **_consumer(connection.kafka(plan.source.cluster), group, plan.source),
         **_standby(plan.source, connection, group),
         "scan.topic-partition-discovery.interval": "30 s",
         "scan.carry": _carry(plan),
@@ -75,7 +75,7 @@ def source_table(
     return sql.create_table(SOURCE, columns, options)
 
 
-def _consumer(servers: KafkaServers, group: str) -> dict[str, str]:
+def _consumer(servers: KafkaServers, group: str, source: Source) -> dict[str, str]:
     """Return a consumer's properties; `group` is for people who look at lag in Kafka: what counts is in checkpoints."""
     properties = {
         **client_properties(servers),
@@ -84,6 +84,8 @@ def _consumer(servers: KafkaServers, group: str) -> dict[str, str]:
         # what is polled waits in memory: with ten times as many records of 4 KB a third of the CPU went to moving them
         "max.poll.records": "500",
         "receive.buffer.bytes": str(MEGABYTE),
+        # else the client that looks for partitions writes 300 lines a second into the log while its cluster is away
+        **({"metadata.recovery.strategy": "none"} if source.standby else {}),
     }
     return {f"properties.{key}": value for key, value in properties.items()}
 
@@ -91,7 +93,7 @@ def _consumer(servers: KafkaServers, group: str) -> dict[str, str]:
 def _standby(source: Source, connection: Connection, group: str) -> dict[str, str]:
     if source.standby is None:
         return {}
-    consumer = _consumer(connection.kafka(source.standby), group)
+    consumer = _consumer(connection.kafka(source.standby), group, source)
     return {
         "standby.cluster": source.standby,
         "standby.topic": ";".join(source.standby_topics),

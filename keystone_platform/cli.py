@@ -27,7 +27,7 @@ from keystone_platform.commands import (
     upkeep,
     views,
 )
-from keystone_platform.errors import KeystoneError, single_errors
+from keystone_platform.errors import KeystoneError, interruptible, single_errors
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -68,7 +68,8 @@ def main() -> None:
     """Run the command line; errors go to stderr with their mend, and with `--json` to stdout as well; exit status 1."""
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        app()
+        with interruptible():
+            app()
     except KeystoneError as error:
         stderr.print(f"error: {error}", style="red", markup=False)
         if "--json" in sys.argv:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KeystoneError(Exception):
     """Root of every error that the platform raises on purpose.
@@ -85,3 +88,14 @@ class Conflict(KeystoneError):
 def single_errors(error: KeystoneError) -> tuple[KeystoneError, ...]:
     """Return the errors that are told together, or the error itself."""
     return error.errors if isinstance(error, InvalidSpecs) else (error,)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C in a statement be a KeyboardInterrupt: DuckDB's binding takes it and raises a RuntimeError instead."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise

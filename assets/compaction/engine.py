@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 from pyiceberg.table import Table
 
-from keystone_platform.errors import Terminal, Transient
+from keystone_platform.errors import Terminal, Transient, interruptible
 from keystone_platform.query.session import bare_session, translated
 from keystone_platform.settings import S3Settings
 
@@ -68,7 +68,8 @@ def rewrite_session(table: Table, room: Room, spill: Path) -> Iterator[duckdb.Du
 def _told(table: Table, s3: S3Settings, spill: Path) -> Iterator[None]:
     name = ".".join(table.name())
     try:
-        yield
+        with interruptible():
+            yield
     except duckdb.OutOfMemoryException as error:  # also of the folder, whose limit DuckDB takes from the disk's space
         raise _no_room(name, spill) from error
     except duckdb.HTTPException:

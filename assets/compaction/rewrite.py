@@ -1,6 +1,7 @@
 """Reads small files, sorts their rows and writes them into one file of the same hour, in bounded memory.
 
-DuckDB does all three, so no row passes through Python. What was written is read back and compared with what was read
+DuckDB does all three, so no row passes through Python. It sorts as much at once as fits into the memory, a run; a file
+of several runs has one after the other. What was written is read back and compared with what was read
 before anybody may commit it. Nothing is committed here: until a commit names the new file it is an orphan.
 """
 
@@ -24,7 +25,8 @@ from assets.compaction.columns import IDENTITY, column_list, field_ids, literal,
 from assets.compaction.content import compare, dictionaries_keep, readable
 from assets.compaction.data_file import described, new_path
 from assets.compaction.engine import rewrite_session, room_for
-from assets.compaction.select import Policy
+from assets.compaction.join import join
+from assets.compaction.select import InputFile, Policy, choose_runs
 from assets.compaction.spill import spill_folder
 
 MIN_GROUP_ROWS = 2_048
@@ -77,11 +79,13 @@ class Workshop:
     Attributes:
         spill: folder for what does not fit into memory.
         group_rows: rows of a row group.
+        run_bytes: compressed input of one sort.
     """
 
     session: duckdb.DuckDBPyConnection
     spill: Path
     group_rows: int
+    run_bytes: int
 
 
 @contextmanager
@@ -90,7 +94,7 @@ def workshop(table: Table, inputs: Sequence[DataFile], policy: Policy) -> Iterat
     row_bytes = _row_bytes(table, inputs)
     room = room_for(row_bytes, policy.memory_bytes)
     with spill_folder() as spill, rewrite_session(table, room, spill) as session:
-        yield Workshop(session, spill, _group_rows(row_bytes, policy.row_group_bytes))
+        yield Workshop(session, spill, _group_rows(row_bytes, policy.row_group_bytes), policy.run_bytes)
 
 
 def rewrite(
@@ -101,7 +105,7 @@ def rewrite(
     sort_by: Sequence[str] = (),
     reached: Reached = lambda _: None,
 ) -> Rewritten:
-    """Write the rows of `inputs`, sorted by `sort_by` and then by identity, into one new file.
+    """Write the rows of `inputs`, each run sorted by `sort_by` and then by identity, into one new file.
 
     Blocks for seconds to minutes. When it fails, or is interrupted, it deletes what it wrote.
 
@@ -120,6 +124,14 @@ def rewrite(
         raise
 
 
+@dataclass(frozen=True)
+class _Style:
+    """How each run is written: the order of its rows, and COPY's options."""
+
+    order: str
+    options: str
+
+
 class _Rewrite:
     """One rewrite, with a folder of its own."""
 
@@ -127,15 +139,15 @@ class _Rewrite:
         self._table = table
         self._hour = hour
         self._session = shop.session
-        self._group_rows = shop.group_rows
+        self._shop = shop
         self._folder = folder
         self._reached = reached
 
     def run(self, inputs: Sequence[DataFile], path: str, sort_by: Sequence[str]) -> Rewritten:
         source = readable(self._table, inputs, self._folder / "before")
-        dictionaries = dictionaries_keep(self._session, self._table.schema().fields, source)
+        style = self._style(source, sort_by)
         self._reached(POINTS[1])
-        self._copy(source, path, sort_by, dictionaries)
+        self._write(inputs, path, style)
         self._reached(POINTS[2])
         opened = self._table.io.new_input(path)
         with opened.open() as stream:
@@ -147,20 +159,38 @@ class _Rewrite:
         self._reached(POINTS[3])
         return Rewritten((written,), written.record_count, duplicates)
 
-    def _copy(self, source: str, path: str, sort_by: Sequence[str], dictionaries: bool) -> None:
+    def _write(self, inputs: Sequence[DataFile], path: str, style: _Style) -> None:
+        files = {file.file_path: file for file in inputs}
+        sizes = [InputFile(file.file_path, file.file_size_in_bytes) for file in inputs]
+        runs = [[files[file.path] for file in run] for run in choose_runs(sizes, self._shop.run_bytes)]
+        if len(runs) == 1:
+            self._copy(readable(self._table, inputs, self._folder / "run"), path, style)
+            return
+        parts = [self._folder / f"{number}.parquet" for number in range(len(runs))]
+        for part, run in zip(parts, runs, strict=True):
+            self._copy(readable(self._table, run, part.with_suffix("")), str(part), style)
+        with self._table.io.new_output(path).create() as output:
+            join(parts, output)
+
+    def _style(self, source: str, sort_by: Sequence[str]) -> _Style:
+        schema = self._table.schema()
+        dictionaries = dictionaries_keep(self._session, schema.fields, source)
+        codec = self._table.properties.get("write.parquet.compression-codec", "zstd")
+        level = f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}" if codec == "zstd" else ""
+        return _Style(
+            order_by(schema, sort_by, self._constant(source)),
+            f"FORMAT parquet, COMPRESSION {literal(codec)}{level}, ROW_GROUP_SIZE {self._shop.group_rows}, "
+            f"DICTIONARY_SIZE_LIMIT {DICTIONARY_VALUES if dictionaries else 0}, "
+            f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}, FIELD_IDS {field_ids(schema)}",
+        )
+
+    def _copy(self, source: str, path: str, style: _Style) -> None:
         parts = urlsplit(path)
         if parts.scheme in ("", "file"):  # an object store has no folders
             Path(parts.path).parent.mkdir(parents=True, exist_ok=True)
-        schema = self._table.schema()
-        codec = self._table.properties.get("write.parquet.compression-codec", "zstd")
-        level = f", COMPRESSION_LEVEL {COMPRESSION_LEVEL}" if codec == "zstd" else ""
-        values = DICTIONARY_VALUES if dictionaries else 0
-        order = order_by(schema, sort_by, self._constant(source))
+        columns = column_list(self._table.schema())
         self._session.execute(
-            f"COPY (SELECT {column_list(schema)} FROM {source} ORDER BY {order}) "
-            f"TO {literal(path)} (FORMAT parquet, COMPRESSION {literal(codec)}{level}, "
-            f"ROW_GROUP_SIZE {self._group_rows}, DICTIONARY_SIZE_LIMIT {values}, "
-            f"STRING_DICTIONARY_PAGE_SIZE_LIMIT {DICTIONARY_BYTES}, FIELD_IDS {field_ids(schema)})"
+            f"COPY (SELECT {columns} FROM {source} ORDER BY {style.order}) TO {literal(path)} ({style.options})"
         )
 
     def _constant(self, source: str) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ class Policy:
         min_files: small files that make an hour due.
         small_bytes: a file below this is small.
         group_bytes: compressed input of one rewrite and commit, which makes one file about as large: between two
-            thirds of it and one and a half. Bounds memory and disk, and the time that a crash costs.
+            thirds of it and one and a half. Bounds the disk that it takes, and the time that a crash costs.
+        run_bytes: compressed input of one sort, at most a file more. Bounds memory: see docs/measured.md.
         row_group_bytes: of the largest row group before compression.
         quiet: how long an hour must be over and untouched before it is due.
         settled: after so long without a change two small files are enough: no late event waits for company.
@@ -29,7 +30,8 @@ class Policy:
 
     min_files: int = 5
     small_bytes: int = SMALL_FILE_BYTES
-    group_bytes: int = 100 * MEBIBYTE
+    group_bytes: int = 256 * MEBIBYTE
+    run_bytes: int = 100 * MEBIBYTE
     row_group_bytes: int = 100 * MEBIBYTE
     quiet: timedelta = timedelta(minutes=5)
     settled: timedelta = HOUR
@@ -73,12 +75,25 @@ def choose_files(files: Sequence[InputFile], policy: Policy) -> tuple[tuple[Inpu
     small = sorted((file for file in files if file.bytes < policy.small_bytes), key=lambda file: file.bytes)
     chosen = set(small[: mergeable(file.bytes for file in small)])
     total = sum(file.bytes for file in chosen)
-    groups: list[list[InputFile]] = [[] for _ in range(max(1, round(total / policy.group_bytes)))]
+    groups = _divided([file for file in files if file in chosen], max(1, round(total / policy.group_bytes)))
+    return tuple(group for group in groups if len(group) > 1)
+
+
+def choose_runs(group: Sequence[InputFile], run_bytes: int) -> tuple[tuple[InputFile, ...], ...]:
+    """Return the files that are sorted together: runs of at most `run_bytes` and a file, equally large, in order."""
+    total = sum(file.bytes for file in group)
+    return tuple(run for run in _divided(group, max(1, -(-total // run_bytes))) if run)
+
+
+def _divided(files: Sequence[InputFile], count: int) -> list[tuple[InputFile, ...]]:
+    """Return so many parts of about the same bytes; with large files some are empty."""
+    total = sum(file.bytes for file in files)
+    parts: list[list[InputFile]] = [[] for _ in range(count)]
     before = 0
-    for file in (file for file in files if file in chosen):
-        groups[before * len(groups) // total].append(file)
+    for file in files:
+        parts[before * count // total].append(file)
         before += file.bytes
-    return tuple(tuple(group) for group in groups if len(group) > 1)
+    return [tuple(part) for part in parts]
 
 
 def is_due(total: HourTotals, now: datetime, policy: Policy) -> bool:

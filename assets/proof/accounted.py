@@ -22,10 +22,13 @@ BEHIND = 20_000
 """Offsets of a partition behind the segment among which records of the hour are looked for."""
 
 
-def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clock) -> Accounted | None:
+def accounted(
+    settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clock, *, whole: bool = False
+) -> Accounted | None:
     """Return what producers counted of the proof's hour beside what Kafka has; None if no producer did.
 
-    Takes the producers' newest audit events first. Reads records only where Kafka seems to lack some.
+    Takes the producers' newest audit events first. Reads records only where Kafka seems to lack some: BEHIND of each
+    partition, or with `whole` all that came since.
 
     Raises:
         Transient, Terminal: Kafka or the ledger does not answer, or refuses.
@@ -41,17 +44,24 @@ def accounted(settings: Settings, plan: RouterPlan, proof: HourProof, clock: Clo
         return Accounted(produced=produced)
     empty = proof.compared.empty if proof.whole else 0
     in_segment = max(0, sum(span.offsets for span in spans) - empty)
-    behind = 0
+    behind = unread = 0
     if in_segment < produced.acknowledged:
-        behind = sum(_behind(kafka, topic, proof.hour) for topic in topics)
-    return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind)
+        for topic in topics:
+            span, left = _behind(kafka, topic, proof.hour, None if whole else BEHIND)
+            behind, unread = behind + _count(kafka, topic, span, proof.hour), unread + left
+    return Accounted(produced=produced, in_kafka=in_segment + behind, behind=behind, unread=unread)
 
 
-def _behind(kafka: KafkaClusters, topic: str, hour: datetime) -> int:
-    """Count the hour's records among the first ones behind its segment: others' came before them."""
+def _behind(kafka: KafkaClusters, topic: str, hour: datetime, limit: int | None) -> tuple[Offsets, int]:
+    """Return the offsets behind the hour's segment that are looked through, and how many are left."""
     (begin,) = kafka.offsets_at(topic, hour + HOUR)
     ends = kafka.offsets(topic).end
-    span = Offsets(begin=begin, end={part: min(ends[part], at + BEHIND) for part, at in begin.items()})
+    stop = {part: ends[part] if limit is None else min(ends[part], at + limit) for part, at in begin.items()}
+    return Offsets(begin=begin, end=stop), sum(ends[part] - at for part, at in stop.items())
+
+
+def _count(kafka: KafkaClusters, topic: str, span: Offsets, hour: datetime) -> int:
+    """Count the hour's records in the span: others' came before them."""
     first, last = hour.timestamp() * 1000, (hour + HOUR).timestamp() * 1000
     return sum(
         first <= (record.timestamp_ms or 0) < last

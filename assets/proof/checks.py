@@ -68,7 +68,7 @@ def _accounted(compacted: dg.AssetKey, found: Accounted | None) -> dg.AssetCheck
         )
         text += f" + {counts.pending:,} pending" if counts.pending else ""
         if found.lacking:
-            text = f"{found.lacking:,} acknowledged events are not in Kafka ({text})"
+            text = f"{found.lacking:,} {found.lacking_text} ({text})"
         told = {keys.IN_KAFKA: found.in_kafka, keys.UNACKNOWLEDGED: found.unacknowledged}
         metadata = {**day_metadata(counts), **{key: count for key, count in told.items() if count is not None}}
     return dg.AssetCheckResult(

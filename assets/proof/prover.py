@@ -47,7 +47,7 @@ class Prover:
             self.settings, Task(self.plan, hour, whole, earlier), now=self.clock.now(), progress=progress
         )
         with suppress(Transient, Terminal):  # the proof stands without what producers say
-            counted = accounted(self.settings, self.plan, proof, self.clock)
+            counted = accounted(self.settings, self.plan, proof, self.clock, whole=whole)
             proof = proof.model_copy(update={"accounted": counted})
         self.proofs.record(proof)
         return proof

@@ -165,15 +165,19 @@ def _to_know(proof: HourProof) -> list[str]:
         counted += (
             (accounted.produced.dropped_total, "events dropped by their producers"),
             (accounted.produced.silent, "producers that went silent: their last minute is not counted"),
-            (accounted.lacking, "events that were acknowledged are not in Kafka"),
+            (accounted.lacking, accounted.lacking_text),
         )
     return [*proof.findings, *proof.examples[:3], *(f"{count:,} {what}" for count, what in counted if count)]
+
+
+_NO_PROOF = "has no proof that holds for the rows that it has now"
+"""They may have come since: an hour that is still being written is proven when it is over."""
 
 
 def _watermark_text(watermark: Watermark, proven: int) -> str:
     if not proven:
         return "no hour to audit"
     if watermark.until is None:
-        return f"not proven: the first hour with rows, {watermark.stopped_by:%Y-%m-%d %H}, has no proof that holds"
-    stopped = f"; {watermark.stopped_by:%Y-%m-%d %H} has no proof that holds" if watermark.stopped_by else ""
+        return f"not proven: the first hour with rows, {watermark.stopped_by:%Y-%m-%d %H}, {_NO_PROOF}"
+    stopped = f"; {watermark.stopped_by:%Y-%m-%d %H} {_NO_PROOF}" if watermark.stopped_by else ""
     return f"proven until {watermark.until:%Y-%m-%d %H:%M}, snapshot {watermark.snapshot_id}{stopped}"

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    target: Annotated[str, typer.Argument(metavar="TABLE|ROUTE", help="namespace.table, or <stream>.<route>.")],
+    target: Annotated[str, typer.Argument(metavar="TABLE|ROUTE", help="NAMESPACE.TABLE, or STREAM.ROUTE.")],
     hour: Annotated[
         list[str] | None, typer.Option(metavar="HOUR", help="This hour, UTC: 2026-11-01T10. Repeatable.")
     ] = None,

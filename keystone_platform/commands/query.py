@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +77,11 @@ def _answer(settings: Settings, text: str, moment: Moment, mode: Mode, *, locked
     if locked:
         bound_process()
     started = time.monotonic()
-    result = locked_session(settings, moment=moment).query(text) if locked else answers.ask(settings, text, moment)
+    if locked:
+        with closing(locked_session(settings, moment=moment)) as session:
+            result = session.query(text)
+    else:
+        result = answers.ask(settings, text, moment)
     if mode == "json":
         answers.write_json(result, sys.stdout)
     elif mode == "csv":

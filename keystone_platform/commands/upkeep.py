@@ -88,9 +88,11 @@ def upkeep(
             typer.echo(f"{number}: {report.table} done", err=True)
     if as_json:
         typer.echo(json.dumps([report.as_json() for report in reports], indent=1))
+        if any(report.error for report in reports):  # told in the reports
+            raise typer.Exit(1)
     else:
         show(reports, stdout_console())
-    _fail(reports)
+        _fail(reports)
 
 
 def show(reports: Sequence[TableReport], console: Console) -> None:

@@ -5,8 +5,6 @@ Netflix called its exercise of that kind Kafka Kong.
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from keystone_platform.spec.clusters import PRIMARY
 from keystone_platform.spec.fleet import Fleet
 from keystone_platform.spec.loader import load_streams
 from keystone_platform.stack.embedded import EmbeddedStack
+from keystone_platform.stack.killing import kill_server
 from keystone_platform.stack.server import KAFKA, STANDBY
 from keystone_platform.wiring import connect
 
@@ -132,14 +131,9 @@ class Kong:
         """Kill the primary under load, bring it back, and wait until the stream returns."""
         self._say(f"Sending {plan.rate:,} events a second")
         self._watch(course, lambda: course.now > BEFORE_S and course.last.acknowledged[PRIMARY] > 0, 60, "events")
-        pid = self._stack.pid(KAFKA)
-        if pid is None:
-            message = "the primary's broker does not run"
-            raise Terminal(message, mend="See its log.")
-        self._say(f"Killing the broker of {PRIMARY} (pid {pid})")
-        os.kill(pid, signal.SIGKILL)
+        self._say(f"Killing the broker of {PRIMARY} (pid {self._stack.pid(KAFKA)})")
         course.marks.killed = killed = course.now
-        self._stack.stop(KAFKA)  # else its supervisor would start it again
+        kill_server(self._stack, KAFKA, self._clock)
         self._watch(course, lambda: course.now - killed > plan.away_s, plan.away_s + 60, "the time to pass")
         self._say(f"Starting it again after {course.now - killed:.0f} s")
         self._stack.up(without=WITHOUT)

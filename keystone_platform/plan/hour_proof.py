@@ -132,11 +132,13 @@ class Accounted(ProofPart):
         produced: what producers counted, by the timestamps of their records.
         in_kafka: records of the hour's segment in the stream's own topic, and `behind`; None where some have expired.
         behind: records of the hour that came behind its segment; looked for only where some seem to lack.
+        unread: offsets behind the segment that were not looked through for them.
     """
 
     produced: Produced
     in_kafka: Count | None = None
     behind: Count = 0
+    unread: Count = 0
 
     @property
     def unacknowledged(self) -> int | None:
@@ -145,8 +147,15 @@ class Accounted(ProofPart):
 
     @property
     def lacking(self) -> int:
-        """Acknowledged events that Kafka does not have, at least so many."""
+        """Acknowledged events that were not found in Kafka: at least so many are not there, or are in `unread`."""
         return max(0, -(self.unacknowledged or 0))
+
+    @property
+    def lacking_text(self) -> str:
+        """What to say of them."""
+        if self.unread:
+            return f"acknowledged events were not found; {self.unread:,} later offsets were not looked through: --whole"
+        return "acknowledged events are not in Kafka"
 
 
 class HourProof(ProofPart):

@@ -117,6 +117,7 @@ class LockedSession:
             raise
         finally:
             timer.cancel()
+            timer.join()  # else its thread may be the last to hold the session, while the interpreter ends: an abort
 
     def _too_long(self) -> InvalidSpec:
         message = f"the query did not end within {self._limits.timeout_s:g} s"

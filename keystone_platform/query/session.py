@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from keystone_platform.errors import InvalidSpec, KeystoneError, Terminal, Transient
+from keystone_platform.errors import InvalidSpec, KeystoneError, Terminal, Transient, interruptible
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.moment import NEWEST, Moment, OfSnapshot
 from keystone_platform.query.views import View, identifier, literal, proven_view, view_of
@@ -112,7 +112,8 @@ def extension_file(name: str) -> str:
 def translated(s3: S3Settings) -> Iterator[None]:
     """Turn what DuckDB raises while it reads into the platform's errors."""
     try:
-        yield
+        with interruptible():
+            yield
     except duckdb.HTTPException as error:
         raise _http_error(error, s3) from error
     except duckdb.InterruptException as error:

@@ -96,7 +96,8 @@ class Shell:
         """Work in a thread of its own: this one waits for Ctrl-C, which would not get through to DuckDB."""
         self._cancelled.clear()
         done = threading.Event()  # join() may take a thread for ended that a Ctrl-C found waiting for it
-        threading.Thread(target=self._shown, args=(work, done), daemon=True).start()
+        thread = threading.Thread(target=self._shown, args=(work, done), daemon=True)
+        thread.start()
         while not done.is_set():
             try:
                 done.wait(POLL_S)
@@ -104,6 +105,7 @@ class Shell:
                 self._cancelled.set()
             if self._cancelled.is_set():
                 self._session.interrupt()  # again and again: between two statements there is nothing to interrupt
+        thread.join(1.0)  # else it may be the last to hold the session, while the interpreter ends: an abort
 
     def _shown(self, work: Callable[[], None], done: threading.Event) -> None:
         try:

@@ -44,7 +44,7 @@ def main() -> None:
 
         SqlCatalog.commit_table = commit  # type: ignore[assignment,method-assign]
     size = int(sys.argv[3])
-    compact_hour(lake, TABLE, TEN, Policy(group_bytes=size), choices=Choices(reached=reached))
+    compact_hour(lake, TABLE, TEN, Policy(group_bytes=size, run_bytes=size // 2), choices=Choices(reached=reached))
 
 
 def die() -> None:

@@ -79,13 +79,17 @@ def bounds(table: Table, files: Sequence[DataFile]) -> dict[str, tuple[object, .
     return found
 
 
-def test_odd_values_of_every_type_keep_their_bits_and_their_statistics(tmp_path: Path) -> None:
+RUNS = pytest.mark.parametrize("policy", [Policy(), Policy(run_bytes=1)], ids=["one run", "a run for each file"])
+
+
+@RUNS
+def test_odd_values_of_every_type_keep_their_bits_and_their_statistics(tmp_path: Path, policy: Policy) -> None:
     lake, table = lake_with_table(tmp_path, *ODD)
     land_odd(table)
     before, counted = everything(lake), bounds(table, files_of(table))
     first = pq.ParquetFile(files_of(table)[0].file_path.removeprefix("file://"))
     types = columns_of(first)
-    (path,) = compact_hour(lake, TABLE, TEN).written
+    (path,) = compact_hour(lake, TABLE, TEN, policy).written
     assert repr(everything(lake)) == repr(before)  # NaN is not equal to itself
     file = pq.ParquetFile(path.removeprefix("file://"))
     assert columns_of(file) == types
@@ -106,6 +110,21 @@ def test_a_file_is_sorted_by_the_declared_columns_and_then_by_identity(tmp_path:
     order = [(name, "ascending") for name in ("user_id", "_partition", "_offset")]
     assert read.equals(read.sort_by(order))
     assert read["user_id"][0] != read["user_id"][-1]
+
+
+def test_a_file_of_several_runs_is_sorted_within_each(tmp_path: Path) -> None:
+    lake, table = lake_with_table(tmp_path)
+    land(table, range(1000), files=4)
+    size = max(file.file_size_in_bytes for file in files_of(table))
+    choices = Choices(sort_by=("user_id",))
+    report = compact_hour(lake, TABLE, TEN, Policy(run_bytes=2 * size), choices=choices)
+    (path,) = report.written
+    file = pq.ParquetFile(path.removeprefix("file://"))
+    assert (report.rows, file.metadata.num_row_groups) == (1000, 2)
+    for group in range(2):
+        run = file.read_row_group(group, columns=["user_id", "_partition", "_offset"])
+        assert run.num_rows == 500
+        assert run.equals(run.sort_by([(name, "ascending") for name in ("user_id", "_partition", "_offset")]))
 
 
 def test_row_groups_are_bounded_by_bytes(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from assets import keys
 from assets.compacted import compacted_assets
 from assets.compaction.compact import compact_hour
+from assets.compaction.select import Policy
 from assets.resource import WarehouseResource
 from assets.routes import warehouse_routes
 from assets.upkeep.policy import order
@@ -193,7 +194,7 @@ def test_upkeep_removes_what_nobody_needs_from_a_real_store(settings: Settings) 
     table = lake.load(name)
     for start in range(0, 60, 10):
         land(table, range(start, start + 10))
-    compact_hour(lake, name, TEN)
+    compact_hour(lake, name, TEN, Policy(run_bytes=1))  # joined on the way to the store
     with table.refresh().transaction() as transaction:
         transaction.set_properties({"history.expire.min-snapshots-to-keep": "1"})
     bucket, key = bucket_and_key(table.location())

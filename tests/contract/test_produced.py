@@ -115,12 +115,13 @@ def producer_of(world: World) -> KeystoneProducer:
     return KeystoneProducer(world.settings.kafka, "test", terms=terms)
 
 
-def proof_of(world: World, hour: datetime = THIS_HOUR) -> HourProof:
-    return prove_hour(world.settings, Task(world.plan, hour, whole=True), NOW)
+def proof_of(world: World, hour: datetime = THIS_HOUR, *, whole: bool = True) -> HourProof:
+    return prove_hour(world.settings, Task(world.plan, hour, whole=whole), NOW)
 
 
-def accounted_of(world: World, hour: datetime = THIS_HOUR) -> Accounted | None:
-    return accounted(world.settings, world.plan, proof_of(world, hour), SystemClock())
+def accounted_of(world: World, hour: datetime = THIS_HOUR, *, whole: bool = True) -> Accounted | None:
+    proof = proof_of(world, hour, whole=whole)
+    return accounted(world.settings, world.plan, proof, SystemClock(), whole=whole)
 
 
 def test_attempted_is_acknowledged_and_dropped_and_kafka_has_what_was_acknowledged(world: World) -> None:
@@ -149,6 +150,24 @@ def test_events_that_came_behind_their_hour_are_looked_for_and_not_taken_for_los
     found = accounted_of(world, before)
     assert found is not None
     assert (found.produced.acknowledged, found.in_kafka, found.behind, found.lacking) == (5, 5, 5, 0)
+
+
+def test_events_that_came_further_behind_than_a_sample_looks_are_not_called_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.proof.accounted.BEHIND", 1)
+    before = THIS_HOUR - HOUR
+    for partition in (0, 1):
+        world.send([Event(2, "US", THIS_HOUR)], partition=partition)
+    with producer_of(world) as producer:
+        for _ in range(5):
+            producer.send(world.plan.stream, b"{}", time=before)
+    sampled, whole = accounted_of(world, before, whole=False), accounted_of(world, before)
+    assert sampled is not None
+    assert whole is not None
+    assert (sampled.lacking, sampled.unread) == (5, 5)
+    assert "5 later offsets were not looked through: --whole" in sampled.lacking_text
+    assert (whole.lacking, whole.unread) == (0, 0)
 
 
 def test_acknowledged_events_that_kafka_lacks_are_told(world: World) -> None:

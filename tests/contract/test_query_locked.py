@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -224,6 +225,13 @@ def test_duckdb_refuses_what_the_check_of_statements_would_miss(
         sql = sql.replace("{" + name + "}", place)
     with pytest.raises(duckdb.Error):
         locked._session.execute(sql).fetchall()  # past the check, on purpose
+
+
+def test_a_query_leaves_no_thread_behind(locked: LockedSession) -> None:
+    """One that held the session while the interpreter ended would abort the process."""
+    before = threading.enumerate()
+    locked.query(f"select count(*) from {TABLE}")
+    assert threading.enumerate() == before
 
 
 def test_a_query_that_does_not_end_is_interrupted(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from keystone_platform.gateways.kafka_clusters import KafkaClusters, connect_kaf
 from keystone_platform.producer.producer import KeystoneProducer
 from keystone_platform.spec.clusters import CLUSTERS_VARIABLE
 from keystone_platform.wiring import connect
-from tests.e2e.platform import Platform, event, stream_yaml
+from tests.e2e.platform import Platform, event, stream_yaml, wait_for
 from tests.e2e.second_broker import SecondBroker
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
@@ -93,7 +93,8 @@ def test_each_event_of_either_cluster_lands_once_while_one_is_added_killed_and_b
     before = twofold.gateways.flink.checkpoints(job).completed
     sender.send(STREAM)
     twofold.wait_for_rows(STREAM, sender.sent)
-    assert twofold.gateways.flink.checkpoints(job).completed > before
+    flink = twofold.gateways.flink  # its answer may be some seconds old
+    wait_for("checkpoints go on", lambda: flink.checkpoints(job).completed > before, 60)
 
     standby.start()
     sender.send(OTHER)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assets.compaction.select import InputFile, Policy, choose_files, due_hours, is_due
+from assets.compaction.select import InputFile, Policy, choose_files, choose_runs, due_hours, is_due
 from keystone_platform.gateways.iceberg_files import HourTotals
 
 TEN = datetime(2026, 11, 1, 10, tzinfo=UTC)
@@ -66,6 +66,14 @@ def test_groups_are_neither_small_nor_large_and_no_file_is_in_two(sizes: list[in
     paths = [file.path for group in chosen for file in group]
     assert sorted(paths) == sorted(file.path for file in files(*sizes))
     assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize("sizes", [[90] * 9, [100], [1] * 301, [500, 1, 1, 500], [120, 120]], ids=str)
+def test_runs_hold_each_file_once_in_order_and_are_bounded(sizes: list[int]) -> None:
+    group = files(*sizes)
+    runs = choose_runs(group, 100)
+    assert [file for run in runs for file in run] == list(group)
+    assert all(run and sum(file.bytes for file in run) <= 100 + max(sizes) for run in runs)
 
 
 def hour(small: int, changed: timedelta | None, start: datetime = TEN) -> HourTotals:

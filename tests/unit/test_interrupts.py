@@ -1,0 +1,31 @@
+"""Ctrl-C in a statement of DuckDB is an interrupt, as it is anywhere else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import duckdb
+import pytest
+
+from keystone_platform.errors import Terminal, interruptible
+from keystone_platform.query.session import translated
+from keystone_platform.settings import S3Settings
+
+S3 = S3Settings(endpoint="http://127.0.0.1:1", access_key_id="none", secret_access_key="none")
+
+
+@pytest.mark.parametrize("around", [interruptible, lambda: translated(S3)], ids=["alone", "with the other errors"])
+def test_ctrl_c_in_a_statement_is_an_interrupt(around) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    with duckdb.connect() as session, pytest.raises(KeyboardInterrupt), around():
+        timer.start()
+        session.execute("SELECT count(*) FROM range(10_000_000_000) a, range(1000) b WHERE hash(a.range, b.range) = 0")
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="something else"), interruptible():
+        raise RuntimeError("something else")
+    with pytest.raises(Terminal, match="mine"), interruptible():
+        raise Terminal("mine")
