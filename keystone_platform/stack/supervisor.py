@@ -118,9 +118,9 @@ class Supervisor:
         """Start a server's process; returns before it answers."""
         self._call("startProcess", name, False)
 
-    def stop_server(self, name: str) -> None:
-        """Stop a server's process; returns when it has ended."""
-        self._call("stopProcess", name, True)
+    def stop_server(self, name: str, *, waits: bool = True) -> None:
+        """Stop a server's process; returns when it has ended, or at once if it is not to wait."""
+        self._call("stopProcess", name, waits)
 
     def shutdown(self) -> None:
         """Ask supervisord to stop every server and then itself; returns at once."""
