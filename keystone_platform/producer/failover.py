@@ -160,7 +160,8 @@ class Failover:
         for names, name in chosen.items():
             if name != before[0].get(names, name):
                 left = self.conditions[before[0][names]]
-                text = f"from {before[0][names]}, which is {left.health}: {left.why}"
+                was = f"from {before[0][names]}, which is {left.health}: {left.why}"
+                text = was if left.health is Health.SICK else f"from {before[0][names]}: {name} is well again"
                 reporter.tell("switched", text, cluster=name)
                 if left.health is Health.SICK:
                     self._engine.release(before[0][names])
