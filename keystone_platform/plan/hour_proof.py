@@ -172,6 +172,7 @@ class HourProof(ProofPart):
         spans: the hour's segment as it was then; partitions without an offset in it are left out.
         examples: places of what is wrong, `topic-partition@offset: what`, at most 20.
         schema_differences: how the table is not as declared.
+        files_missing: data files that the table names and the object store does not have; then nothing was counted.
         accounted: what producers say of the hour; None when none of them counted it, or nobody could ask.
     """
 
@@ -187,6 +188,7 @@ class HourProof(ProofPart):
     compared: Comparison = Comparison()
     examples: tuple[str, ...] = ()
     schema_differences: tuple[str, ...] = ()
+    files_missing: tuple[str, ...] = ()
     accounted: Accounted | None = None
 
     @property
@@ -211,7 +213,7 @@ class HourProof(ProofPart):
             # of the segment's rows in other hours; those of this hour are counted above
             (0 if identities.duplicates else compared.duplicates, "rows of the segment repeat another one's identity"),
         )
-        return (*(f"{count} {what}" for count, what in found if count), *self.schema_differences)
+        return (*(f"{count} {what}" for count, what in found if count), *self.schema_differences, *self.files_missing)
 
     @property
     def standing(self) -> Standing:
