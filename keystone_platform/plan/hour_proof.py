@@ -228,6 +228,8 @@ class HourProof(ProofPart):
     def told(self) -> str:
         """The hour and its standing in a few words, with what nobody can compare any more."""
         told = f"{self.hour:%Y-%m-%dT%H} {self.standing}"
+        if self.findings:
+            return f"{told}: {'; '.join(self.findings)}"
         if not self.expired_partitions:
             return told
         return f"{told} (Kafka no longer has {self.identities.expired_rows:,} of its {self.identities.rows:,} rows)"
