@@ -120,7 +120,7 @@ def test_nobody_is_told_to_prune_a_router_whose_file_may_be_the_one_that_is_wron
         line for line in overview(world.gateways, load_streams_leniently(folder)) if line.declared == UNDECLARED
     )
     assert "s0.yaml is wrong: keystone plan says where" in line.remark
-    assert "prune" not in line.remark
+    assert "--prune" not in line.remark
 
 
 def test_what_nobody_declares_is_shown_and_only_what_runs_of_it_is_pruned(world: World, tmp_path: Path) -> None:
