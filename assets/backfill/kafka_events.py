@@ -46,7 +46,12 @@ class KafkaEvents:
         ends = {topic: each.end for topic, each in reach.items()}
         oldest = {topic: each.begin for topic, each in reach.items()}
         wished = request.spans or tuple(self._wished(request, ends, table))
-        return outline(request.times, wished, oldest, bounded(ends, committed), self.source)
+        outlined = outline(request.times, wished, oldest, bounded(ends, committed), self.source)
+        if request.spans:
+            return outlined
+        # a span of replayed dead letters always reaches to the topic's end
+        behind = sum(ends[span.topic][span.partition] - span.end for span in wished)
+        return outlined.model_copy(update={"behind": behind})
 
     def records(self, scope: Scope) -> Iterator[tuple[str, Sequence[Record]]]:
         for topic in dict.fromkeys(span.topic for span in scope.spans):

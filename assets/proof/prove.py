@@ -14,6 +14,7 @@ from pyiceberg.table import Table
 from assets.proof.compare import Comparer
 from assets.proof.declared import schema_differences
 from assets.proof.elsewhere import without_rows_elsewhere
+from assets.proof.files import may_be_missing, missing_files
 from assets.proof.gaps import Gaps, merged, to_look_up, unread
 from assets.proof.identities import Found, PartitionRows, count_around, count_identities
 from assets.proof.letters import Letters
@@ -96,24 +97,34 @@ def prove_hour(
     if snapshot is None:
         message = f"table {task.table} has no rows yet"
         raise InvalidSpec(message, mend="Wait for the router's first commit.")
+    found = HourProof(
+        table=task.table,
+        hour=task.hour,
+        made_at=now,
+        plan_digest=task.plan.digest,
+        snapshot_id=snapshot.snapshot_id,
+        sequence=snapshot.sequence_number or 0,
+        whole=task.whole,
+        schema_differences=schema_differences(table, task.plan),
+    )
     with lake.translated(), _session(settings) as session:
-        look = _Look(task, spans, table, session)
-        gaps = look.identities()
-        comparer = _comparer(settings, kafka, task, table, session, spans)
-        read = _compare(task, spans, gaps, comparer, progress)
-        return HourProof(
-            table=task.table,
-            hour=task.hour,
-            made_at=now,
-            plan_digest=task.plan.digest,
-            snapshot_id=snapshot.snapshot_id,
-            sequence=snapshot.sequence_number or 0,
-            whole=task.whole or read.offsets >= sum(span.offsets for span in spans),
-            spans=tuple(span for span in look.spans if span.offsets or span.expired),
-            identities=look.counted(gaps, read.gaps_unread),
-            compared=read.comparison,
-            examples=comparer.examples(),
-            schema_differences=schema_differences(table, task.plan),
+        try:
+            look = _Look(task, spans, table, session)
+            gaps = look.identities()
+            comparer = _comparer(settings, kafka, task, table, session, spans)
+            read = _compare(task, spans, gaps, comparer, progress)
+        except duckdb.Error as error:
+            if may_be_missing(error) and (missing := missing_files(table, task.hour)):
+                return found.model_copy(update={"files_missing": missing})
+            raise
+        return found.model_copy(
+            update={
+                "whole": task.whole or read.offsets >= sum(span.offsets for span in spans),
+                "spans": tuple(span for span in look.spans if span.offsets or span.expired),
+                "identities": look.counted(gaps, read.gaps_unread),
+                "compared": read.comparison,
+                "examples": comparer.examples(),
+            }
         )
 
 

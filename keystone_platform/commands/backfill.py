@@ -159,6 +159,7 @@ def _outline(found: Outline) -> dict[str, object]:
         "spans": [str(each) for each in found.scope.spans],
         "gone_from_kafka": [str(each) for each in found.gone],
         "not_yet_committed": [str(each) for each in found.unsettled],
+        "offsets_behind": found.behind,
     }
 
 
@@ -203,6 +204,8 @@ def _print(found: dict[str, object], as_json: bool) -> None:
     for key, value in found.items():
         if isinstance(value, list):
             value = ", ".join("rows without a time" if each is None else str(each) for each in value)
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
         if value not in (None, ""):
-            shown = f"{value:,}" if isinstance(value, int) and key != "snapshot_id" and value is not True else value
+            shown = f"{value:,}" if isinstance(value, int) and key != "snapshot_id" else value
             console.print(f"{key.replace('_', ' '):<18} {shown}", markup=False, highlight=False, soft_wrap=True)

@@ -21,17 +21,21 @@ class RouteLine:
     Attributes:
         declared: `running`, `suspended`, or `no` where no file declares it (or its file is wrong now).
         progress: None where nothing runs, or its job did not answer in time.
+        broken: stream files that are wrong now, one of which may declare it.
     """
 
     status: RouteStatus
     declared: str
     progress: ProgressNow | None = None
+    broken: tuple[str, ...] = ()
 
     @property
     def remark(self) -> str:
         """What a person should know beside the state; empty when there is nothing."""
         last, told = self.status.last, [str(stray) for stray in self.status.strays]
-        if self.declared == UNDECLARED:
+        if self.declared == UNDECLARED and self.broken:
+            told.append(f"no valid file declares it, and {', '.join(self.broken)} is wrong: keystone plan says where")
+        elif self.declared == UNDECLARED:
             told.append("no valid file declares it: keystone apply --prune stops it")
         if last and last.is_open and last.cause is Cause.ROLLBACK:
             told.append("rolled back: keystone plan says why")
@@ -71,8 +75,14 @@ def overview(gateways: Gateways, fleet: Fleet) -> tuple[RouteLine, ...]:
     others = sorted(set(gateways.ledger.latest()) - set(declared))
     statuses = [each for each in sweep(gateways, [*declared, *others]) if each.route in declared or _matters(each)]
     found = progress_now(gateways, statuses, {name: route.health.max_lag_s for name, route in declared.items()})
+    broken = tuple(dict.fromkeys(error.file for error in fleet.errors if error.file))
     return tuple(
-        RouteLine(each, declared[each.route].state if each.route in declared else UNDECLARED, found.get(each.route))
+        RouteLine(
+            each,
+            declared[each.route].state if each.route in declared else UNDECLARED,
+            found.get(each.route),
+            broken,
+        )
         for each in statuses
     )
 

@@ -217,12 +217,14 @@ class Outline(_Value):
         unsettled: offsets that the table does not show to be committed yet: they are left to the live router. Nor are
             those replayed that a raw table does not hold yet.
         source: where the events are read.
+        behind: offsets of the topic behind the spans, where events of these times may have come later than was looked.
     """
 
     scope: Scope
     gone: tuple[Span, ...] = ()
     unsettled: tuple[Span, ...] = ()
     source: EventSource = KAFKA
+    behind: int = 0
 
 
 def outline(

@@ -172,6 +172,7 @@ class HourProof(ProofPart):
         spans: the hour's segment as it was then; partitions without an offset in it are left out.
         examples: places of what is wrong, `topic-partition@offset: what`, at most 20.
         schema_differences: how the table is not as declared.
+        files_missing: data files that the table names and the object store does not have; then nothing was counted.
         accounted: what producers say of the hour; None when none of them counted it, or nobody could ask.
     """
 
@@ -187,6 +188,7 @@ class HourProof(ProofPart):
     compared: Comparison = Comparison()
     examples: tuple[str, ...] = ()
     schema_differences: tuple[str, ...] = ()
+    files_missing: tuple[str, ...] = ()
     accounted: Accounted | None = None
 
     @property
@@ -211,7 +213,7 @@ class HourProof(ProofPart):
             # of the segment's rows in other hours; those of this hour are counted above
             (0 if identities.duplicates else compared.duplicates, "rows of the segment repeat another one's identity"),
         )
-        return (*(f"{count} {what}" for count, what in found if count), *self.schema_differences)
+        return (*(f"{count} {what}" for count, what in found if count), *self.schema_differences, *self.files_missing)
 
     @property
     def standing(self) -> Standing:
@@ -226,6 +228,8 @@ class HourProof(ProofPart):
     def told(self) -> str:
         """The hour and its standing in a few words, with what nobody can compare any more."""
         told = f"{self.hour:%Y-%m-%dT%H} {self.standing}"
+        if self.findings:
+            return f"{told}: {'; '.join(self.findings)}"
         if not self.expired_partitions:
             return told
         return f"{told} (Kafka no longer has {self.identities.expired_rows:,} of its {self.identities.rows:,} rows)"

@@ -137,6 +137,10 @@ def _http_error(error: duckdb.HTTPException, s3: S3Settings) -> KeystoneError:
     if status in (401, 403):
         message = f"S3 at {s3.endpoint} refuses access (access key id {s3.access_key_id})"
         return Terminal(message, mend="Check the access keys and the bucket's policy in the settings.")
+    if status == 404:
+        message = f"S3 at {s3.endpoint} does not have a file that the table names: {_first_line(error)}"
+        mend = "If it was replaced while this ran, try again; else `keystone audit TABLE` names files that are gone."
+        return Transient(message, mend=mend)
     message = f"S3 at {s3.endpoint} answered {status or 'nothing'}"
     return Transient(message, mend="See `keystone status`; or try again.")
 

@@ -183,6 +183,10 @@ def test_late_rows_that_landed_are_replaced_however_late_they_came(world: World)
     world.topics.end = 202
     report = work.outline_of(world.servers, warehouse_plan(), Request(times=hours([TEN]), late=timedelta(0)))
     assert [(span.begin, span.end) for span in report.scope.spans] == [(0, 202)]
+    assert report.behind == 0
+    world.topics.end = 210
+    report = work.outline_of(world.servers, warehouse_plan(), Request(times=hours([TEN]), late=timedelta(0)))
+    assert report.behind == 8
 
 
 def test_rows_whose_events_kafka_has_deleted_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

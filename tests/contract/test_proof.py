@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from keystone_platform.gateways.iceberg_files import live_entries
+from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.plan.hour_proof import Standing
 from tests.contract.lake_tables import ELEVEN, TEN
-from tests.contract.proof_world import Event, World, new_world
+from tests.contract.proof_world import TABLE, Event, World, new_world
 
 pytestmark = pytest.mark.stack
 
@@ -57,6 +60,20 @@ def test_an_hour_in_which_all_is_right_holds_and_its_counts_add_up(world: World)
     assert (proof.identities.rows, proof.identities.duplicates, proof.identities.gaps) == (20, 0, None)
     assert [(span.partition, span.begin, span.end) for span in proof.spans] == [(0, 0, 15), (1, 0, 10)]
     assert proof.verdict.holds
+
+
+def test_a_data_file_that_is_gone_breaks_the_hours_that_have_to_read_it_and_is_named(world: World) -> None:
+    world.land(kept(world))
+    finish(world)
+    table = IcebergLake(world.settings).load(TABLE)
+    (gone,) = (entry.data_file for entry in live_entries(table, {TEN}))
+    Path(urlsplit(gone.file_path).path).unlink()
+    proof = world.prove()
+    assert proof.standing is Standing.BROKEN
+    assert proof.findings == (f"{gone.file_path}, 20 rows, is not in the object store",)
+    assert not proof.verdict.holds
+    assert world.prove(ELEVEN).findings == proof.findings  # a late row of the next segment could be in it
+    assert world.prove(NEXT).standing is Standing.HOLDS
 
 
 def test_a_lost_row_is_told_with_its_place(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from keystone_platform.control.fleet import USUAL_BATCH, Pace, reconcile_fleet
 from keystone_platform.control.goal import Goal
 from keystone_platform.control.goals import deployed, undeclared, wanted
-from keystone_platform.control.overview import overview
+from keystone_platform.control.overview import UNDECLARED, overview
 from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.selection import Selection
 from keystone_platform.errors import InvalidSpec, Transient
@@ -112,6 +112,17 @@ def test_what_is_stopped_is_chosen_among_what_was_deployed(world: World, tmp_pat
         deployed(world.ledger, Selection())
 
 
+def test_nobody_is_told_to_prune_a_router_whose_file_may_be_the_one_that_is_wrong(world: World, tmp_path: Path) -> None:
+    folder = declare(tmp_path / "streams", "one")
+    (folder / "s0.yaml").write_text("stream: s0\nfields: 3\n")
+    reconcile(world.gateways, GOALS[:1])
+    line = next(
+        line for line in overview(world.gateways, load_streams_leniently(folder)) if line.declared == UNDECLARED
+    )
+    assert "s0.yaml is wrong: keystone plan says where" in line.remark
+    assert "--prune" not in line.remark
+
+
 def test_what_nobody_declares_is_shown_and_only_what_runs_of_it_is_pruned(world: World, tmp_path: Path) -> None:
     fleet = load_streams_leniently(declare(tmp_path / "streams", "one"))
     reconcile(world.gateways, GOALS[:3])
@@ -122,6 +133,7 @@ def test_what_nobody_declares_is_shown_and_only_what_runs_of_it_is_pruned(world:
         "s0.warehouse": ("running", "no"),
         "s1.warehouse": ("running", "no"),
     }
+    assert "keystone apply --prune stops it" in overview(world.gateways, fleet)[1].remark
     left = undeclared(world.gateways, {"s0.warehouse"})
     assert [goal.route for goal in left] == ["s1.warehouse"]
     (verdict,) = reconcile(world.gateways, left, Request.STOP)
