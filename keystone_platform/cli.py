@@ -15,6 +15,7 @@ from keystone_platform.commands import (
     compact,
     dead_letters,
     demo,
+    gateway,
     preview,
     producers,
     query,
@@ -53,6 +54,7 @@ GROUPS = (
     dead_letters,
     s3_requests,
     demo,
+    gateway,
 )
 """In the order of `keystone --help`."""
 

@@ -3,6 +3,7 @@
 from keystone_platform.producer.accounting import Counts, DropReason, Place
 from keystone_platform.producer.client import Cluster
 from keystone_platform.producer.delivery import Delivery, EventDropped
+from keystone_platform.producer.origin import Origin
 from keystone_platform.producer.problems import Problem
 from keystone_platform.producer.producer import KeystoneProducer
 from keystone_platform.producer.settings import ProducerSettings
@@ -15,6 +16,7 @@ __all__ = [
     "DropReason",
     "EventDropped",
     "KeystoneProducer",
+    "Origin",
     "Place",
     "Problem",
     "ProducerSettings",
