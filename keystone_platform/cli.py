@@ -17,6 +17,7 @@ from keystone_platform.commands import (
     demo,
     gateway,
     preview,
+    produce,
     producers,
     query,
     s3_requests,
@@ -45,6 +46,8 @@ GROUPS = (
     checkpoints,
     preview,
     producers,
+    produce,
+    gateway,
     query,
     views,
     audit,
@@ -54,7 +57,6 @@ GROUPS = (
     dead_letters,
     s3_requests,
     demo,
-    gateway,
 )
 """In the order of `keystone --help`."""
 

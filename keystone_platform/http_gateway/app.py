@@ -23,7 +23,7 @@ from keystone_platform.http_gateway.access import Bearer
 from keystone_platform.http_gateway.body import Room, Unread, read_body
 from keystone_platform.http_gateway.handing import Handing
 from keystone_platform.http_gateway.metrics import GatewayMetrics
-from keystone_platform.http_gateway.outcomes import MALFORMED, OK, RETRY_AFTER_S, Outcome, batch_answer, overall
+from keystone_platform.http_gateway.outcomes import OK, REFUSALS, RETRY_AFTER_S, Outcome, batch_answer, overall
 from keystone_platform.http_gateway.readiness import Probe, Readiness
 from keystone_platform.producer import KeystoneProducer
 from keystone_platform.producer.client import EVENT_BYTES, FOLLOWED_BYTES, MAX_EVENT_BYTES
@@ -193,8 +193,7 @@ def _told(status: HTTPStatus, answer: Mapping[str, Any], headers: Mapping[str, s
 
 def _refusal(status: HTTPStatus, text: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer to a request of which nothing was sent on."""
-    error = MALFORMED if status is HTTPStatus.BAD_REQUEST else status.phrase.lower().replace(" ", "_")
-    return _told(status, {"error": error, "text": text}, headers)
+    return _told(status, {"error": REFUSALS.get(status, "not_allowed"), "text": text}, headers)
 
 
 async def _no_route(_request: Request, error: Exception) -> Response:

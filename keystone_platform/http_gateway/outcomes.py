@@ -28,6 +28,17 @@ STATUS: Mapping[DropReason, HTTPStatus] = {
 }
 """Of a dropped event."""
 
+REFUSALS: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: MALFORMED,
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: DropReason.TOO_LARGE.value,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    HTTPStatus.TOO_MANY_REQUESTS: DropReason.QUEUE_FULL.value,
+    HTTPStatus.SERVICE_UNAVAILABLE: DropReason.QUEUE_FULL.value,
+}
+"""What is told of a request of which nothing was attempted."""
+
 RETRY_AFTER_S: Mapping[HTTPStatus, int] = {
     HTTPStatus.TOO_MANY_REQUESTS: 1,
     HTTPStatus.SERVICE_UNAVAILABLE: 5,
