@@ -71,6 +71,7 @@ def run(settings: Settings, spec: StreamSpec, files: Sequence[str], wanted: Want
             _reading(spec, wanted),
             pace=Pace(producer, clock, Steady(wanted.rate) if wanted.rate else None, stop, look),
             stop=stop,
+            clock=clock,
             tell=bad.tell,
             progress=progress_file,
             strict=wanted.strict,
@@ -153,7 +154,9 @@ def _text(sender: LineSender, counts: Counts, wanted: Wanted, *, is_interrupted:
     told = [f"attempted {counts.attempted:,}, acknowledged {counts.acknowledged:,}{lost_text(counts)}"]
     for each in sender.results:
         bad = ", ".join(f"{reason} {lines:,}" for reason, lines in sorted(each.bad.items()))
-        lines = [f"lines {each.begin.line + 1:,} to {each.acknowledged.line:,}, byte {each.acknowledged.byte:,}"]
+        is_new = each.acknowledged.line > each.begin.line
+        first = f"lines {each.begin.line + 1:,} to {each.acknowledged.line:,}" if is_new else "nothing"
+        lines = [f"{first}, up to byte {each.acknowledged.byte:,}"]
         lines += [f"bad: {bad}"] if bad else []
         lines += [f"blank: {each.blank:,}"] if each.blank else []
         if each.resumed_double:

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from keystone_platform.gateways.clock import Clock
 from keystone_platform.ndjson.lines import STDIN, Line, Place, lines, open_lines
 from keystone_platform.ndjson.pace import Pace
 from keystone_platform.ndjson.progress_file import ProgressFile
@@ -15,11 +16,14 @@ from keystone_platform.ndjson.stop import Stop
 from keystone_platform.producer import Delivery, DropReason, KeystoneProducer
 from keystone_platform.producer.client import MAX_EVENT_BYTES
 
-AHEAD = 20_000
-"""Lines that are announced at once in the progress file."""
+LEAST_AHEAD, MOST_AHEAD = 100, 20_000
+"""Lines that are announced at once in the progress file; between these so many that it is written once or twice a
+second."""
 
 MOST_ON_THEIR_WAY = 20_000
-"""Lines without an outcome. After a kill at most so many and AHEAD may be doubled."""
+"""Lines without an outcome. After a kill at most so many and those that were announced may be doubled."""
+
+_SOON_S, _LATE_S = 0.5, 1.0
 
 _AT_FAULT = frozenset(
     {
@@ -81,6 +85,7 @@ class LineSender:
     """Sends lines of one stream.
 
     Args:
+        clock: tells how often the progress file is written.
         progress: where it is kept how far files were sent; None: nowhere.
         tell: is told each bad line as `file:line: why`.
         strict: the first bad line ends the run, before that line.
@@ -94,6 +99,7 @@ class LineSender:
         *,
         pace: Pace,
         stop: Stop,
+        clock: Clock,
         tell: Callable[[str], None],
         progress: ProgressFile | None = None,
         strict: bool = False,
@@ -103,11 +109,14 @@ class LineSender:
         self._reading = reading
         self._pace = pace
         self._stop = stop
+        self._clock = clock
         self._tell = tell
         self._progress = progress
         self._strict = strict
         self._open: deque[_Sent] = deque()
         self._announced = 0
+        self._ahead = 10 * LEAST_AHEAD
+        self._noted_at = 0.0
         self.failure: str | None = None
         self.results: list[FileResult] = []
 
@@ -183,7 +192,7 @@ class LineSender:
         if not self._may_go_on(result) or not self._pace.turn():
             return False
         if self._progress and line.end.line > self._announced:
-            self._note(result, line.end.line + AHEAD)
+            self._announce(line.end.line, result)
         sent = _Sent(line.end)
         self._open.append(sent)
         self._producer.send(self._stream, event.payload, event.key, event.time, on_delivery=sent.take)
@@ -223,6 +232,16 @@ class LineSender:
                 self._tell(place)
             result.acknowledged = sent.end
             self._open.popleft()
+
+    def _announce(self, line: int, result: FileResult) -> None:
+        """Write down that lines from this one on may have been sent: more of them at once, the faster they go."""
+        since = self._clock.now().timestamp() - self._noted_at
+        self._noted_at += since
+        if since < _SOON_S:
+            self._ahead = min(2 * self._ahead, MOST_AHEAD)
+        elif since > _LATE_S:
+            self._ahead = max(self._ahead // 2, LEAST_AHEAD)
+        self._note(result, line + self._ahead)
 
     def _note(self, result: FileResult, announced: int) -> None:
         if self._progress and result.file != STDIN:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keystone_platform.errors import InvalidSpec
+from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.ndjson import sending
 from keystone_platform.ndjson.lines import Place
 from keystone_platform.ndjson.progress_file import ProgressFile
@@ -76,6 +77,7 @@ def run(
         Reading(),
         pace=NoPace(),  # type: ignore[arg-type]
         stop=stop or Stop(),
+        clock=SystemClock(),
         tell=told.append,
         progress=ProgressFile(progress, "s") if progress else None,
         strict=strict,
@@ -97,7 +99,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sending, "AHEAD", 20)
+    monkeypatch.setattr(sending, "MOST_AHEAD", 20)
     yield
 
 
