@@ -34,7 +34,7 @@ $(JARS)/.fetched: $(POMS) $(JAVA_SOURCES)
 	@touch $@
 
 .PHONY: test-jars
-test-jars: $(JARS)/rest-catalog/.fetched $(JARS)/schema-registry/.fetched
+test-jars: $(JARS)/rest-catalog/.fetched $(JARS)/schema-registry/.fetched $(JARS)/kafka-tools/.fetched
 
 # in a folder of setup's own, which begins anew when setup does
 $(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
@@ -44,6 +44,10 @@ $(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
 $(JARS)/schema-registry/.fetched: $(JARS)/.fetched
 	@echo "test-jars: the schema registry into $(JARS) (110 MB to download)" >&2
 	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl schema-registry package >&2
+	@touch $@
+
+$(JARS)/kafka-tools/.fetched: $(JARS)/.fetched
+	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl libs/kafka-tools package >&2
 	@touch $@
 
 $(SPARK)/.installed: requirements-spark.txt
