@@ -130,3 +130,7 @@ bench-warehouse: setup ## Compaction beside a bare COPY, queries, sensor, commit
 .PHONY: bench-producer
 bench-producer: setup ## send beside bare confluent-kafka, its p99.9 and memory with Kafka up and dead (about 4 min); CASE=text, JSON=1
 	@$(BIN)/python -m bench.producer $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)
+
+.PHONY: bench-ways-in
+bench-ways-in: setup ## Events a second of the gateway, of files and of made-up events, and a request's latency (about 3 min); CASE=text, JSON=1
+	@$(BIN)/python -m bench.ways_in $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)
