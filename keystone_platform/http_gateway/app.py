@@ -37,6 +37,8 @@ MAX_BATCH_EVENTS = 10_000
 ROOM_BYTES = 256 * 1024 * 1024
 """What bodies that are being read may take together."""
 
+READ_S = 60.0
+
 _IN_A_THREAD_BYTES = 256 * 1024
 """A larger document is parsed beside the event loop, so that other requests are not held up for so long."""
 
@@ -50,6 +52,11 @@ class Bounds:
 
     Attributes:
         buffer_bytes: of its producer; a request that would not fit is answered 429 or 503 at once.
+        event_bytes: of a body in binary mode.
+        document_bytes: of one in structured or batched mode.
+        batch_events: of a batch.
+        room_bytes: what bodies that are being read may take together.
+        read_s: how long a body may take to come.
     """
 
     buffer_bytes: int
@@ -57,6 +64,7 @@ class Bounds:
     document_bytes: int = MAX_DOCUMENT_BYTES
     batch_events: int = MAX_BATCH_EVENTS
     room_bytes: int = ROOM_BYTES
+    read_s: float = READ_S
 
 
 class Gateway:
@@ -130,7 +138,12 @@ class Gateway:
             text = f"of CloudEvents' own media types {_EVENT_TYPE} and {_BATCH_TYPE} are taken"
             return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, {"connection": "close"})
         most = self._bounds.event_bytes if mode == "binary" else self._bounds.document_bytes
-        body = await read_body(request.headers, request.stream(), most, self._room)
+        try:
+            async with asyncio.timeout(self._bounds.read_s):
+                body = await read_body(request.headers, request.stream(), most, self._room)
+        except TimeoutError:
+            text = f"the body did not come within {self._bounds.read_s:.0f} s"
+            raise Unread(HTTPStatus.REQUEST_TIMEOUT, text) from None
         self._metrics.body_bytes.inc(len(body))
         try:
             read = await self._read(request, mode, body)

@@ -32,6 +32,7 @@ REFUSALS: Mapping[HTTPStatus, str] = {
     HTTPStatus.BAD_REQUEST: MALFORMED,
     HTTPStatus.UNAUTHORIZED: "unauthorized",
     HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: DropReason.TOO_LARGE.value,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
     HTTPStatus.TOO_MANY_REQUESTS: DropReason.QUEUE_FULL.value,

@@ -57,6 +57,7 @@ def serve(gateway: Gateway, place: Place, listening: socket.socket, grace_s: flo
     """
     config = uvicorn.Config(
         gateway.app(),
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
