@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -114,6 +117,20 @@ def test_a_refusal_says_why(
 def test_a_body_without_an_announced_length_is_cut_off_where_it_gets_too_large(client: TestClient) -> None:
     pieces = (b"x" * 500 for _ in range(1_000))
     assert client.post("/streams/playback", headers=BINARY, content=pieces).status_code == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(30)
+
+    async def send(producer: KeystoneProducer) -> httpx.Response:
+        app = Gateway(producer, lambda: None, replace(BOUNDS, read_s=0.1)).app()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+            return await client.post("/streams/playback", headers=BINARY, content=slow())
+
+    with stand_in(terms=TERMS) as producer:
+        assert asyncio.run(send(producer)).status_code == 408
 
 
 def test_bodies_that_are_being_read_are_bounded_together() -> None:
