@@ -83,7 +83,7 @@ def event_of(attributes: Mapping[str, str], payload: bytes) -> CloudEvent:
         if len(value) > MAX_ATTRIBUTE_CHARS:
             raise Malformed(place=name, text=f"has {len(value)} characters, {MAX_ATTRIBUTE_CHARS} at most")
     for name, value in attributes.items():
-        if not _NAME.fullmatch(name):
+        if name not in _CORE and not _NAME.fullmatch(name):
             raise Malformed(place=name[:80], text="is no name of an attribute: 1 to 20 of a-z and 0-9")
         if not value.isprintable() and _FORBIDDEN.search(value):
             raise Malformed(place=name, text="holds a control character or half of a surrogate pair")

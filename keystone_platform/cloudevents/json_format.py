@@ -21,6 +21,7 @@ DATA, DATA_BASE64 = "data", "data_base64"
 
 _ASSUMED_TYPE = "application/json"
 _SPACE = re.compile(r"[ \t\n\r]*")
+_PLAIN = re.compile(r'"([a-z0-9_]+)"[ \t\n\r]*:[ \t\n\r]*"([^"\\\x00-\x1f]*)"')
 
 
 class _Number(str):
@@ -119,13 +120,10 @@ def _element(text: str, start: int) -> tuple[CloudEvent | Malformed, int]:
     place = _space(text, start + 1)
     is_over = text[place : place + 1] == "}"
     while not is_over:
-        _expect(text, place, '"')
-        name, place = _value(text, place)
-        place = _space(text, _expect(text, _space(text, place), ":"))
-        value, end = _value(text, place)
+        name, value, span = _plain_member(text, place) or _member(text, place)
         twice = name if name in members else twice
-        members[name], spans[name] = value, (place, end)
-        place = _space(text, end)
+        members[name], spans[name] = value, span
+        place = _space(text, span[1])
         is_over = text[place : place + 1] == "}"
         if not is_over:
             place = _space(text, _expect(text, place, ","))
@@ -136,6 +134,24 @@ def _element(text: str, start: int) -> tuple[CloudEvent | Malformed, int]:
         return _event(text, members, spans), place + 1
     except Malformed as error:
         return error, place + 1
+
+
+def _plain_member(text: str, place: int) -> tuple[str, Any, tuple[int, int]] | None:
+    """Return the member that begins there if it is a text without escapes, as most are; else None."""
+    match = _PLAIN.match(text, place)
+    if match is None:
+        return None
+    begin, end = match.span(2)
+    return match[1], match[2], (begin - 1, end + 1)
+
+
+def _member(text: str, place: int) -> tuple[str, Any, tuple[int, int]]:
+    """Return the name, the value and its place of the member that begins there."""
+    _expect(text, place, '"')
+    name, place = _value(text, place)
+    place = _space(text, _expect(text, _space(text, place), ":"))
+    value, end = _value(text, place)
+    return name, value, (place, end)
 
 
 def _event(text: str, members: dict[str, Any], spans: dict[str, tuple[int, int]]) -> CloudEvent:
