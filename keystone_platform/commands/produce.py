@@ -11,10 +11,14 @@ import typer
 from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from keystone_platform.ndjson.pace import Shape
     from keystone_platform.synthetic.events import Mix
 
-_SYNTHETIC, _CHECKED = "Made-up events", "Files"
+_SYNTHETIC = "Made-up events"
+_OF_MADE_UP = ("count", "seed", "size", "max_size", "broken", "late", "shape", "day", "expect", "to")
+_OF_LINES = ("files", "time", "validate", "strict", "resume")
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def produce(
+    context: typer.Context,
     stream: Annotated[str, typer.Argument(metavar="STREAM", help="A declared stream.")],
     files: Annotated[
         list[str] | None,
@@ -122,15 +127,15 @@ def produce(
 
     spec = load_streams(streams or streams_folder(os.environ)).stream(stream).spec
     if not synthetic:
-        if expect or to is not None or seed is not None:
-            message = "--expect, --to and --seed are about made-up events"
+        if given := _given(context, _OF_MADE_UP):
+            message = f"{', '.join(given)}: about made-up events"
             raise InvalidSpec(message, mend="Add --synthetic.")
         wanted = produce_lines.Wanted(key, time, validate, strict=strict, resume=resume, rate=rate)
         produce_lines.run(load_settings(), spec, files or ["-"], wanted, as_json=as_json)
         return
-    if files or time or strict or resume:
-        message = "files, --time, --strict and --resume are not about made-up events"
-        raise InvalidSpec(message, mend="Leave them out, or leave out --synthetic.")
+    if given := _given(context, _OF_LINES):
+        message = f"{', '.join(given)}: not about made-up events"
+        raise InvalidSpec(message, mend="Leave that out, or leave out --synthetic.")
     mix = _mix(seed, expect=expect, broken=broken, late=late, size=size, max_size=max_size)
     if to is not None:
         produce_synthetic.write(spec, mix, count, to)
@@ -141,6 +146,13 @@ def produce(
     else:
         shaped = _shape(shape, rate, day)
         produce_synthetic.run(load_settings(), spec, mix, count, key=key, shape=shaped, as_json=as_json)
+
+
+def _given(context: typer.Context, names: Sequence[str]) -> list[str]:
+    """Return which of these parameters the command line names, as it names them."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    return [name if name == "files" else f"--{name.replace('_', '-')}" for name in given]
 
 
 def _mix(seed: int | None, *, expect: bool, broken: float, late: float, size: int, max_size: int | None) -> Mix:

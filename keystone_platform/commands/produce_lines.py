@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def run(settings: Settings, spec: StreamSpec, files: Sequence[str], wanted: Want
     if wanted.resume and STDIN in files:
         message = "--resume takes files: of stdin nobody can tell where it was"
         raise InvalidSpec(message, mend="Name the file.")
+    if STDIN in files and sys.stdin.isatty():
+        typer.echo("reading lines from the terminal; Ctrl-D ends", err=True)
     clock, stderr = SystemClock(), Console(stderr=True, highlight=False, soft_wrap=True)
     began = clock.now().timestamp()
     progress_file = ProgressFile(wanted.resume, spec.stream) if wanted.resume else None

@@ -34,8 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["produce", "nobody"], "no stream 'nobody'"),
         (["produce", "playback", "--seed", "1"], "--synthetic"),
-        (["produce", "playback", "--synthetic", "a.ndjson"], "Leave them out"),
-        (["produce", "playback", "--synthetic", "--strict"], "Leave them out"),
+        (["produce", "playback", "--count", "5", "--max-size", "9"], "--count, --max-size: about made-up events"),
+        (["produce", "playback", "--synthetic", "a.ndjson"], "files: not about made-up events"),
+        (["produce", "playback", "--synthetic", "--strict"], "--strict: not"),
         (["produce", "playback", "--synthetic", "--expect"], "--seed"),
         (["produce", "playback", "--synthetic", "--shape", "wave"], "--rate"),
         (["produce", "playback", "--synthetic", "--size", "900", "--max-size", "800"], "--max-size"),
