@@ -51,6 +51,8 @@ class _Sent:
         self.delivery = delivery
 
 
+_TOO_LONG = Bad("too_long", f"more than {MAX_EVENT_BYTES:,} bytes")
+
 _BAD = Delivery("", "", "")
 """The outcome of a line that was not sent: nothing is open about it."""
 
@@ -182,9 +184,7 @@ class LineSender:
             result.blank += 1
             self._done(line.end)
             return self._may_go_on(result)
-        is_long = line.text is None
-        long = Bad("too_long", f"more than {MAX_EVENT_BYTES:,} bytes")
-        event = long if is_long else self._reading.event(line.text or b"")
+        event = _TOO_LONG if line.text is None else self._reading.event(line.text)
         if isinstance(event, Bad):
             return self._bad(line, event, result)
         while len(self._open) >= MOST_ON_THEIR_WAY and self._may_go_on(result):
