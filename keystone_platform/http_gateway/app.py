@@ -25,7 +25,7 @@ from keystone_platform.http_gateway.handing import Handing
 from keystone_platform.http_gateway.metrics import GatewayMetrics
 from keystone_platform.http_gateway.outcomes import OK, REFUSALS, RETRY_AFTER_S, Outcome, batch_answer, overall
 from keystone_platform.http_gateway.readiness import Probe, Readiness
-from keystone_platform.producer import KeystoneProducer
+from keystone_platform.producer import DropReason, KeystoneProducer
 from keystone_platform.producer.client import EVENT_BYTES, FOLLOWED_BYTES, MAX_EVENT_BYTES
 
 Mode = Literal["structured", "binary", "batched"]
@@ -126,6 +126,10 @@ class Gateway:
             response = _refusal(error.status, error.text, {"connection": "close"})
         except ClientDisconnect:
             response = _refusal(HTTPStatus.BAD_REQUEST, "the client left before its body ended")
+        except asyncio.CancelledError:  # told to stop, and the time for that is over: the answer is all that is left
+            text = "the gateway stops; what was sent may arrive all the same"
+            answer = {"error": DropReason.CLOSED.value, "text": text}
+            response = _told(HTTPStatus.SERVICE_UNAVAILABLE, answer, {"connection": "close"})
         self._metrics.requests.labels(mode or "unknown", response.status_code).inc()
         self._metrics.seconds.labels(mode or "unknown").observe(time.perf_counter() - began)
         return response
