@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 from dataclasses import dataclass
 
 import uvicorn
 
-from keystone_platform.errors import Terminal
+from keystone_platform.errors import InvalidSpec, Terminal
 from keystone_platform.http_gateway.app import Gateway
 
 BACKLOG = 2048
@@ -40,8 +41,17 @@ def bind(place: Place) -> socket.socket:
     """Return the socket, listening.
 
     Raises:
+        InvalidSpec: certificate and key can't be read, or don't belong together.
         Terminal: the port is taken, the address is none of this machine's, or listening there is not allowed.
     """
+    if place.tls_certificate:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(place.tls_certificate, place.tls_key)
+        except OSError as error:
+            message = f"certificate or key can't be used: {error.strerror or error}"
+            raise InvalidSpec(
+                message, file=place.tls_certificate, mend="Both are PEM, the key without a password."
+            ) from None
     try:
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
         return socket.create_server((place.host, place.port), family=family, backlog=BACKLOG)

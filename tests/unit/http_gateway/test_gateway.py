@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from keystone_platform.errors import InvalidSpec, KeystoneError, Terminal
 from keystone_platform.http_gateway.access import KEPT_S, Bearer
 from keystone_platform.http_gateway.app import Bounds, Gateway
 from keystone_platform.http_gateway.body import Room, Unread
+from keystone_platform.http_gateway.server import Place, bind
 from keystone_platform.producer import Counts, DropReason, KeystoneProducer, ProducerSettings, StreamTerms, Terms
 from tests.unit.producer.clients import NOWHERE, stand_in
 
@@ -206,6 +209,25 @@ def test_a_token_that_was_rotated_holds_soon_and_one_that_is_gone_stays(monkeypa
     monkeypatch.delenv("GATEWAY_TOKEN")
     now[0] += KEPT_S + 1
     assert bearer.lets_in("Bearer new")
+
+
+TLS = Path(__file__).parents[2] / "contract/tls"
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        (Place("192.0.2.1", 0), Terminal),
+        (Place("127.0.0.1", 0, "missing.pem", "missing.pem"), InvalidSpec),
+        (Place("127.0.0.1", 0, str(TLS / "key.pem"), str(TLS / "certificate.pem")), InvalidSpec),
+    ],
+)
+def test_a_place_where_it_can_t_listen_is_told(place: Place, error: type[KeystoneError]) -> None:
+    with pytest.raises(error):
+        bind(place)
+    with bind(Place("127.0.0.1", 0, str(TLS / "certificate.pem"), str(TLS / "key.pem"))) as first:
+        with pytest.raises(Terminal, match="can't listen"):
+            bind(Place("127.0.0.1", first.getsockname()[1]))
 
 
 header_values = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20)
