@@ -46,12 +46,10 @@ def bind(place: Place) -> socket.socket:
     """
     if place.tls_certificate:
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(place.tls_certificate, place.tls_key)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(place.tls_certificate, place.tls_key, lambda: "")
         except OSError as error:
             message = f"certificate or key can't be used: {error.strerror or error}"
-            raise InvalidSpec(
-                message, file=place.tls_certificate, mend="Both are PEM, the key without a password."
-            ) from None
+            raise InvalidSpec(message, file=place.tls_certificate, mend="Both are PEM, the key unencrypted.") from None
     try:
         family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
         return socket.create_server((place.host, place.port), family=family, backlog=BACKLOG)

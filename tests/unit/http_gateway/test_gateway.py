@@ -225,9 +225,13 @@ TLS = Path(__file__).parents[2] / "contract/tls"
 def test_a_place_where_it_can_t_listen_is_told(place: Place, error: type[KeystoneError]) -> None:
     with pytest.raises(error):
         bind(place)
-    with bind(Place("127.0.0.1", 0, str(TLS / "certificate.pem"), str(TLS / "key.pem"))) as first:
-        with pytest.raises(Terminal, match="can't listen"):
-            bind(Place("127.0.0.1", first.getsockname()[1]))
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    listening = bind(Place("127.0.0.1", 0, str(TLS / "certificate.pem"), str(TLS / "key.pem")))
+    taken = Place("127.0.0.1", listening.getsockname()[1])
+    with listening, pytest.raises(Terminal, match="can't listen"):
+        bind(taken)
 
 
 header_values = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20)
