@@ -59,7 +59,7 @@ def _figures(wanted: str) -> Iterator[Figure]:
         environment = {**os.environ, "KEYSTONE_SETTINGS": str(stack.home.settings)}
         if wanted in "lines of a file, 750 B":
             found = statistics.median(_lines(home, environment) for _ in range(RUNS))
-            yield _above("lines of a file, 750 B", found, 20_000)
+            yield _above("lines of a file, 750 B", found, 10_000)
         if wanted in "gateway, batches" or wanted in "gateway, single events" or wanted in "gateway, p99":
             with _gateway(environment) as url:
                 yield from _gateway_figures(url)
