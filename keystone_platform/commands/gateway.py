@@ -14,6 +14,7 @@ from keystone_platform.settings import STREAMS_VARIABLE, load_settings, streams_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from keystone_platform.http_gateway.server import Place
     from keystone_platform.producer import Counts, KeystoneProducer, Terms
     from keystone_platform.producer.validation import Check
     from keystone_platform.spec.models import StreamSpec
@@ -143,10 +144,7 @@ def _probe(kafka: Mapping[str, str], known: Terms) -> Callable[[], str | None]:
     return probe
 
 
-def _tell_where(place: object, port: int, streams: int, *, is_open: bool, as_json: bool) -> None:
-    from keystone_platform.http_gateway.server import Place
-
-    assert isinstance(place, Place)
+def _tell_where(place: Place, port: int, streams: int, *, is_open: bool, as_json: bool) -> None:
     scheme = "https" if place.tls_certificate else "http"
     url = f"{scheme}://{f'[{place.host}]' if ':' in place.host else place.host}:{port}"
     if as_json:

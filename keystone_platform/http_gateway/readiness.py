@@ -21,7 +21,6 @@ class Readiness:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self.trouble: str | None = "Kafka was not asked yet"
-        self.is_ending = False
 
     @property
     def kafka_answers(self) -> bool:
