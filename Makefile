@@ -34,7 +34,7 @@ $(JARS)/.fetched: $(POMS) $(JAVA_SOURCES)
 	@touch $@
 
 .PHONY: test-jars
-test-jars: $(JARS)/rest-catalog/.fetched $(JARS)/schema-registry/.fetched
+test-jars: $(JARS)/rest-catalog/.fetched $(JARS)/schema-registry/.fetched $(JARS)/kafka-tools/.fetched
 
 # in a folder of setup's own, which begins anew when setup does
 $(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
@@ -44,6 +44,10 @@ $(JARS)/rest-catalog/.fetched: $(JARS)/.fetched
 $(JARS)/schema-registry/.fetched: $(JARS)/.fetched
 	@echo "test-jars: the schema registry into $(JARS) (110 MB to download)" >&2
 	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl schema-registry package >&2
+	@touch $@
+
+$(JARS)/kafka-tools/.fetched: $(JARS)/.fetched
+	@mvn -q -B -ntp -Dstyle.color=never -f flink_jobs/jvm/pom.xml -Djars.dir=$(CURDIR)/$(JARS) -Ptests -pl libs/kafka-tools package >&2
 	@touch $@
 
 $(SPARK)/.installed: requirements-spark.txt
@@ -129,3 +133,7 @@ bench-warehouse: setup ## Compaction beside a bare COPY, queries, sensor, commit
 .PHONY: bench-producer
 bench-producer: setup ## send beside bare confluent-kafka, its p99.9 and memory with Kafka up and dead (about 4 min); CASE=text, JSON=1
 	@$(BIN)/python -m bench.producer $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)
+
+.PHONY: bench-ways-in
+bench-ways-in: setup ## Events a second of the gateway, of files and of made-up events, and a request's latency (about 3 min); CASE=text, JSON=1
+	@$(BIN)/python -m bench.ways_in $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)

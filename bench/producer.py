@@ -65,24 +65,28 @@ class Figure:
         sign, number = self.goal.split()
         return self.ratio >= float(number) if sign == ">=" else self.ratio <= float(number)
 
+    def told(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {key: value for key, value in asdict(self).items() if key != "goal"}
+
 
 def main() -> None:
     """Measure and print; exit status 1 if a figure misses its goal."""
-    options = _options()
+    asked = options(__doc__ or "")
     figures: list[Figure] = []
-    for figure in _figures(options.case):
+    for figure in _figures(asked.case):
         figures.append(figure)
-        if options.json:
-            told = {key: value for key, value in asdict(figure).items() if key != "goal"}
-            sys.stdout.write(json.dumps(told) + "\n")
+        if asked.json:
+            sys.stdout.write(json.dumps(figure.told()) + "\n")
             sys.stdout.flush()
-    if not options.json:
-        _show(figures)
+    if not asked.json:
+        show(figures)
     sys.exit(not all(figure.is_reached for figure in figures))
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def options(description: str) -> argparse.Namespace:
+    """Return what the command line asks for: `json`, `case`."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--case", default="", help="only cases whose name contains this")
     return parser.parse_args()
@@ -187,7 +191,8 @@ def _command(
     ]
 
 
-def _show(figures: list[Figure]) -> None:
+def show(figures: list[Figure]) -> None:
+    """Print a table."""
     table = Table("case", show_edge=False, pad_edge=False)
     for column in ("value", "unit", "reference", "ratio", "to reach"):
         table.add_column(column, justify="right")

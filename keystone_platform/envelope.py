@@ -18,16 +18,16 @@ CE_SPECVERSION = "ce_specversion"
 """Always SPECVERSION."""
 
 CE_ID = "ce_id"
-"""The event's guid, a UUIDv7 in its canonical form."""
+"""The event's guid, a UUIDv7 in its canonical form; of an event that another sender made, the id that it has there."""
 
 CE_TIME = "ce_time"
 """When it happened, RFC 3339 in UTC; to the millisecond it is also the record's Kafka timestamp."""
 
 CE_SOURCE = "ce_source"
-"""`host/app` of the service that sent it."""
+"""`host/app` of the service that sent it; through the HTTP gateway, the sender's own source."""
 
 CE_TYPE = "ce_type"
-"""The stream's name."""
+"""The stream's name; of an event that came through the HTTP gateway, the type that its sender gave it."""
 
 SPECVERSION = "1.0"
 

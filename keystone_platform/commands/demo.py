@@ -1,4 +1,4 @@
-"""The commands that show the platform at work: demo, produce."""
+"""The command that shows the platform at work: demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from keystone_platform.commands.output import PIPE_WIDTH
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import SystemClock
-from keystone_platform.settings import home_folder, load_settings, streams_folder
+from keystone_platform.settings import home_folder, streams_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,6 @@ _TURN_S = 3600.0
 def register(app: typer.Typer) -> None:
     """Add this group's commands to the application."""
     app.command()(demo)
-    app.command()(produce)
 
 
 def demo(
@@ -78,48 +77,6 @@ def demo(
         raise typer.Exit(1)
 
 
-def produce(
-    stream: Annotated[str, typer.Argument(help="A declared stream.")],
-    count: Annotated[int, typer.Option(min=1, help="How many events.")] = 1_000,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="Events a second; default: as fast as it goes.")] = None,
-    broken: Annotated[float, typer.Option(min=0, max=1, help="Share of events that no router can decode.")] = 0.001,
-    late: Annotated[float, typer.Option(min=0, max=1, help="Share of events of the hour before.")] = 0.2,
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed makes the same payloads; default: another each time.")
-    ] = None,
-) -> None:
-    """Send synthetic events of a stream to its topic. Ctrl-C stops; exit status 1 if Kafka did not take them all."""
-    from rich.console import Console
-
-    from keystone_platform.demo.progress import Progress
-    from keystone_platform.demo.sending import Sending, Share, new_producer
-    from keystone_platform.gateways.kafka_clusters import connect_kafka
-    from keystone_platform.spec.loader import load_streams
-    from keystone_platform.synthetic.events import Mix
-
-    clock = SystemClock()
-    settings = load_settings()
-    spec = load_streams(streams_folder(os.environ)).stream(stream).spec
-    kafka = connect_kafka(settings)
-    kafka.ensure_topic(spec.topic_name, spec.partitions)
-    mix = Mix(seed=int(clock.now().timestamp()) if seed is None else seed, broken=broken, late=late)
-    with new_producer(kafka.properties(spec.topic_name), [spec]) as producer:
-        with (
-            Progress(Console(stderr=True), clock) as progress,
-            Sending(producer, [Share(spec, count)], clock, rate=rate, mix=mix) as sending,
-        ):
-            while not sending.is_done:
-                clock.sleep(0.2)
-                progress.show(f"{producer.counts().acknowledged:,} of {count:,} acknowledged")
-        counts = producer.close()
-    typer.echo(
-        f"attempted {counts.attempted:,}, acknowledged {counts.acknowledged:,}, dropped {counts.dropped_total:,}"
-    )
-    if counts.dropped:
-        typer.echo(", ".join(f"{reason}: {number:,}" for reason, number in counts.dropped.items()), err=True)
-        raise typer.Exit(1)
-
-
 def _start(stack: EmbeddedStack, console: Console) -> Settings:
     console.print("[bold cyan]Starting Kafka, S3, Flink and Dagster[/]")
     up = stack.up(
@@ -135,7 +92,7 @@ def _run(settings: Settings, events: int, started: float, console: Console) -> D
     from keystone_platform.synthetic.events import Mix
 
     run = Demo(settings, streams_folder(os.environ), console, SystemClock(), started)
-    return run.run(events, Mix(seed=int(started)))
+    return run.run(events, Mix(seed=int(started), around=SystemClock().now()))
 
 
 def _tell_how_to_go_on(settings: Settings, console: Console) -> None:
@@ -144,7 +101,7 @@ def _tell_how_to_go_on(settings: Settings, console: Console) -> None:
         "Dagster": f"{settings.dagster_url}/asset-groups",
         "Flink": settings.flink_rest,
         "query": 'keystone sql "select country, count(*) from events.playback group by all"',
-        "more events": "keystone produce playback --count 10000 --rate 500",
+        "more events": "keystone produce playback --synthetic --count 10000 --rate 500",
         "attach": "keystone env",
     }.items():
         console.print(f"  {name:<12} {value}", highlight=False, markup=False, soft_wrap=True)

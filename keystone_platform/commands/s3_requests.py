@@ -33,7 +33,8 @@ def s3_requests(
     Says beside it how many checkpoints and commits they made, and what they would cost on S3 if they went on for a
     month (docs/cost.md).
 
-    Example: `keystone produce playback --count 60000 --rate 1000` in one terminal, `keystone s3-requests` in another.
+    Example: `keystone produce playback --synthetic --count 60000 --rate 1000` in one terminal, `keystone s3-requests`
+    in another.
     """
     home = Home(home_folder(os.environ))
     file = home.log(log.LOG_NAME)

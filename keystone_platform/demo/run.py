@@ -143,7 +143,7 @@ class Demo:
         event = passing_event(route.plan, route.stream, self._clock)
         with new_producer(self._settings.kafka, [route.stream]) as producer:
             sent = self._now()
-            guid = producer.send(route.stream.stream, event.payload, time=event.time)
+            guid = producer.send(route.stream.stream, event.payload)
             while not self._is_visible(route.table, guid):
                 if self._now() - sent > PROBE_TIMEOUT_S:
                     self._warn(f"the last event was not visible within {PROBE_TIMEOUT_S:.0f} s")

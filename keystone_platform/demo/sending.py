@@ -60,7 +60,7 @@ class Sending:
         self._producer = producer
         self._clock = clock
         self._rate = rate
-        self._pieces = _pieces([(share, synthetic_events(share.stream, clock, mix)) for share in todo])
+        self._pieces = _pieces([(share, synthetic_events(share.stream, mix)) for share in todo])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
 
@@ -81,8 +81,9 @@ class Sending:
         started = self._clock.now().timestamp()
         sent = 0
         for stream, events in self._pieces:
+            now = self._clock.now()
             for event in events:
-                self._producer.send(stream, event.payload, time=event.time)
+                self._producer.send(stream, event.payload, time=event.time(now))
                 sent += 1
             while not self._stop.is_set() and self._producer.counts().pending > _MAX_PENDING:
                 self._clock.sleep(0.01)
@@ -109,7 +110,7 @@ def passing_event(plan: RouterPlan, stream: StreamSpec, clock: Clock) -> Synthet
     """Return an event of now that the route keeps; Terminal if none of some thousand is of that kind."""
     import duckdb
 
-    events = list(islice(synthetic_events(stream, clock, Mix(seed=1, broken=0, late=0)), _CANDIDATES))
+    events = list(islice(synthetic_events(stream, Mix(seed=1, broken=0, late=0, around=clock.now())), _CANDIDATES))
     with duckdb.connect() as session:
         create_expected(session)
         Expectation(session, plan).add(

@@ -189,6 +189,22 @@ def connect_kafka(
     return KafkaClusters(clusters, lambda: {**further(), **_declared_primaries(folder, clusters)})
 
 
+def sending_properties(
+    clusters: Clusters, own: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda kafka: kafka
+) -> Mapping[str, str] | Mapping[str, Mapping[str, str]]:
+    """Return what a KeystoneProducer is given: of each declared cluster by name, or of the only one, its properties.
+
+    Args:
+        clusters: those that streams live on.
+        own: returns the properties as the sender wants them.
+
+    Raises:
+        Terminal: a secret is not where its reference says.
+    """
+    by_name = {name: own(each.client_properties()) for name, each in clusters.declared.items()}
+    return by_name if clusters.file else by_name[clusters.primary]
+
+
 def _declared_primaries(folder: Path, clusters: Clusters) -> Primaries:
     specs = [stream.spec for stream in load_streams_leniently(folder, clusters).streams]
     return {spec.topic_name: primary for spec in specs if (primary := clusters.names(spec)[0]) != clusters.primary}

@@ -3,6 +3,7 @@
 from keystone_platform.producer.accounting import Counts, DropReason, Place
 from keystone_platform.producer.delivery import Delivery, EventDropped
 from keystone_platform.producer.health import Condition, FailoverLimits, Health
+from keystone_platform.producer.origin import Origin
 from keystone_platform.producer.problems import Problem
 from keystone_platform.producer.producer import KeystoneProducer
 from keystone_platform.producer.roster import Cluster
@@ -19,6 +20,7 @@ __all__ = [
     "FailoverLimits",
     "Health",
     "KeystoneProducer",
+    "Origin",
     "Place",
     "Problem",
     "ProducerSettings",

@@ -19,6 +19,7 @@ from keystone_platform.producer.client import EVENT_BYTES, MAX_EVENT_BYTES
 from keystone_platform.producer.delivery import Delivery, OnDelivery
 from keystone_platform.producer.engine import Engine
 from keystone_platform.producer.health import Condition
+from keystone_platform.producer.origin import Origin
 from keystone_platform.producer.problems import Hook
 from keystone_platform.producer.roster import Cluster, Roster
 from keystone_platform.producer.sender import Draft, Sender, Validate
@@ -143,6 +144,23 @@ class KeystoneProducer:
         if not attempted % _SERVE_EVERY:
             lane.client.serve()
         return guid
+
+    def send_as(
+        self,
+        origin: Origin,
+        stream: str,
+        payload: bytes,
+        key: bytes | None = None,
+        time: datetime | None = None,
+        *,
+        on_delivery: OnDelivery | None = None,
+        extensions: Mapping[str, str] | None = None,
+    ) -> str:
+        """Hand over an event that another sender made, like `send`, under the id, source and type that it has there.
+
+        Costs what an event with extensions costs. Returns `origin.id`.
+        """
+        return self._sender.send(Draft(stream, payload, key, time, extensions or {}, origin), on_delivery)
 
     def submit(
         self, stream: str, payload: bytes, key: bytes | None = None, time: datetime | None = None, **extensions: str

@@ -25,6 +25,7 @@ from keystone_platform.producer.client import (
 from keystone_platform.producer.delivery import Delivery, EventDropped, LoopMail, OnDelivery
 from keystone_platform.producer.engine import Engine
 from keystone_platform.producer.lanes import Again, Followed, Header, Lane
+from keystone_platform.producer.origin import Origin
 from keystone_platform.producer.stamps import HOUR_MS, time_text
 
 _WAIT_STEP_S = 0.005
@@ -42,6 +43,7 @@ class Draft:
     key: bytes | None
     time: datetime | None
     extensions: Mapping[str, str]
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Sender:
             EventDropped: strict, and the event can't be taken.
         """
         engine, now = self._engine, time_ns() // 1_000_000
-        guid, hour = engine.guid(now), now // HOUR_MS
+        guid = draft.origin.id if draft.origin else engine.guid(now)
+        hour = now // HOUR_MS
         try:
             timing = event_time(draft.time, now) if draft.time is not None else (now, _now_header(now))
             hour = timing[0] // HOUR_MS
@@ -131,13 +134,17 @@ class Sender:
         extensions, more = extension_headers(draft.extensions) if draft.extensions else ([], 0)
         if self._validate and (wrong := self._objection(self._validate, draft)):
             raise Refused(DropReason.INVALID, wrong)
+        kind, source = draft.stream, self._source
+        if origin := draft.origin:
+            kind, more = origin.type or kind, more + origin.size
+            source = (envelope.CE_SOURCE, origin.source) if origin.source else source
         headers: list[Header] = [
             (envelope.CE_SPECVERSION, envelope.SPECVERSION),
-            (envelope.CE_TYPE, draft.stream),
+            (envelope.CE_TYPE, kind),
             timing[1],
             *extensions,
             (envelope.CE_ID, guid),
-            self._source,
+            source,
         ]
         return _Event(draft.payload, draft.key, timing[0], headers, more)
 

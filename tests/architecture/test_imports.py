@@ -35,6 +35,16 @@ FORBIDDEN = {
         "assets",
     ),
     "keystone_platform/producer": ("pydantic", "dagster", *ENGINES, *UPPER, "keystone_platform.gateways"),
+    "keystone_platform/cloudevents": (*ENGINES, *EFFECTS, *UPPER, "keystone_platform.producer", "pydantic", "dagster"),
+    "keystone_platform/http_gateway": (
+        *ENGINES,
+        *UPPER,
+        "keystone_platform.gateways",
+        "keystone_platform.spec",
+        "dagster",
+    ),
+    "keystone_platform/ndjson": (*ENGINES, *UPPER, "keystone_platform.spec", "dagster", "flink_jobs", "assets"),
+    "keystone_platform/synthetic": (*UPPER, "pyflink", "dagster", "flink_jobs", "assets"),
     "flink_jobs": ("dagster", "duckdb", *UPPER, "assets"),
     "assets": ("pyflink", *UPPER[2:], "keystone_platform.control", "flink_jobs"),
 }

@@ -1,0 +1,1 @@
+"""The HTTP gateway: CloudEvents in, an answer once Kafka has them."""
