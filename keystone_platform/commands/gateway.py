@@ -127,7 +127,7 @@ def _known(file: Path | None, folder: Path | None, check: Check) -> tuple[Terms,
         return Terms.load(file), ()
     fleet = load_streams(folder or streams_folder(os.environ)).checked()
     declared = [each.spec for each in fleet.streams]
-    return Terms.of(plan_producers(declared, fleet.clusters).model_dump()), declared
+    return Terms.of(plan_producers(declared, fleet.clusters).model_dump(mode="json")), declared
 
 
 def _probe(clusters: Clusters, known: Terms) -> Callable[[], str | None]:

@@ -45,8 +45,9 @@ def new_producer(settings: Settings, spec: StreamSpec) -> KeystoneProducer:
     return KeystoneProducer(
         sending_properties(kafka.clusters, lambda own: {"delivery.timeout.ms": str(GIVE_UP_MS), **own}),
         APP,
-        terms=Terms.of(document.model_dump()),
-        settings=ProducerSettings(max_buffer_bytes=BUFFER_BYTES),
+        terms=Terms.of(document.model_dump(mode="json")),
+        # what is stuck on a cluster that went away goes to the other one, and may be in both, under the same guid
+        settings=ProducerSettings(max_buffer_bytes=BUFFER_BYTES, resend=len(kafka.clusters.declared) > 1),
         on_problem=_tell,
     )
 

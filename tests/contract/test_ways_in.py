@@ -26,6 +26,7 @@ from keystone_platform.spec.models import StreamSpec
 from keystone_platform.stack.java import find_java
 from keystone_platform.synthetic.events import Mix
 from keystone_platform.synthetic.landed import check_topic
+from tests.e2e.platform import wait_for
 
 pytestmark = pytest.mark.stack
 
@@ -221,3 +222,27 @@ def test_kafka_s_own_console_producer_and_a_plain_java_client(world: World) -> N
 def run(command: Sequence[str], text: str) -> None:
     done = subprocess.run(command, input=text, text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_events_go_to_the_standby_while_the_primary_is_away(world: World, kafka_properties: Mapping[str, str]) -> None:
+    clusters = Path(world.environment["KEYSTONE_STREAMS"]).parent / "clusters.yaml"
+    standby = json.dumps(kafka_properties["bootstrap.servers"])
+    clusters.write_text(
+        f'clusters:\n  primary: {{bootstrap_servers: "127.0.0.1:1"}}\n  standby: {{bootstrap_servers: {standby}}}\n'
+        "streams: {primary: primary, standby: standby}\n"
+    )
+    topic = f"standby.{world.stream}"
+    world.kafka.ensure_topic(topic, 2)
+    with world.gateway("--ack-timeout", "3") as (url, _):
+        wait_for("the gateway is ready", lambda: httpx.get(f"{url}/readyz").status_code == 200, 20)
+
+        def answered() -> int:
+            headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "t/t", "ce-type": world.stream}
+            return httpx.post(f"{url}/streams/{world.stream}", content=PLAYED, headers=headers).status_code
+
+        began = time.monotonic()
+        while (status := answered()) == 503 and time.monotonic() - began < 20:
+            time.sleep(0.5)
+        assert status == 200
+    assert sum(world.kafka.offsets(topic).end.values()) >= 1
+    assert world.records() == []
