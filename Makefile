@@ -131,7 +131,7 @@ bench-warehouse: setup ## Compaction beside a bare COPY, queries, sensor, commit
 	@$(BIN)/python -m bench.warehouse $(if $(CASE),--case "$(CASE)") $(if $(SIZE),--size $(SIZE)) $(if $(JSON),--json)
 
 .PHONY: bench-producer
-bench-producer: setup ## send beside bare confluent-kafka, its p99.9 and memory with Kafka up and dead (about 4 min); CASE=text, JSON=1
+bench-producer: setup ## send beside bare confluent-kafka, the switch to a standby, p99.9 and memory with Kafka up and dead (about 6 min); CASE=text, JSON=1
 	@$(BIN)/python -m bench.producer $(if $(CASE),--case "$(CASE)") $(if $(JSON),--json)
 
 .PHONY: bench-ways-in
