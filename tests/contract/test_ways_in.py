@@ -139,16 +139,16 @@ def test_cloudevents_sdk_and_a_stopped_broker_at_the_gateway(world: World, kafka
 
 def test_a_producer_that_is_killed_goes_on_and_tells_how_many_may_be_double(world: World, tmp_path: Path) -> None:
     file, progress = tmp_path / "events.ndjson", tmp_path / "progress"
-    lines = [b'{"user_id": %d, "country": "US"}' % number for number in range(12_000)]
+    lines = [b'{"user_id": %d, "country": "US"}' % number for number in range(8_000)]
     file.write_bytes(b"\n".join(lines) + b"\n")
     arguments = ["produce", world.stream, str(file), "--resume", str(progress), "--key", "user_id", "--json"]
     killed = subprocess.Popen(
-        [*KEYSTONE, *arguments, "--rate", "4000"], env=world.environment, stderr=subprocess.DEVNULL
+        [*KEYSTONE, *arguments, "--rate", "3000"], env=world.environment, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with suppress(OSError):
-            if json.loads(progress.read_text())["files"][0]["acknowledged"]["line"] > 2_000:
+            if json.loads(progress.read_text())["files"][0]["acknowledged"]["line"] > 1_000:
                 break
         time.sleep(0.05)
     killed.kill()
@@ -156,14 +156,12 @@ def test_a_producer_that_is_killed_goes_on_and_tells_how_many_may_be_double(worl
     before = {each.value for each in world.records()}
     result = json.loads(world.keystone(*arguments).stdout)
     (resumed,) = result["files"]
-    assert 0 < resumed["begin"]["line"] < 12_000
-    assert result["acknowledged"] == 12_000 - resumed["begin"]["line"]
+    assert 0 < resumed["begin"]["line"] < 8_000
+    assert result["acknowledged"] == 8_000 - resumed["begin"]["line"]
     values = [each.value for each in world.records()]
     assert set(values) == set(lines)
-    assert len(values) - len(lines) <= resumed["resumed_double"] < 8_000
+    assert len(values) - len(lines) <= resumed["resumed_double"] < 7_000
     assert before < set(lines)
-    again = json.loads(world.keystone(*arguments).stdout)
-    assert (again["attempted"], again["files"][0]["is_ended"]) == (0, True)
 
 
 def test_ctrl_c_waits_for_what_is_on_its_way_and_tells_where_it_was(world: World) -> None:

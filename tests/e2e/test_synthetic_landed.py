@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from itertools import islice
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from keystone_platform.cli import app
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.producer import KeystoneProducer, Origin
 from keystone_platform.spec.loader import load_streams_leniently
@@ -40,9 +40,8 @@ routes:
 MIX = ["--seed", "11", "--count", str(COUNT), "--size", "900", "--max-size", "200000", "--broken", "0.01"]
 
 
-def keystone(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from keystone_platform.cli import main; main()", "produce", STREAM]
-    return subprocess.run([*command, "--synthetic", "--json", *arguments], capture_output=True, text=True, timeout=120)
+def produce(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["produce", STREAM, "--synthetic", "--json", *arguments])
 
 
 def is_kept(payload: bytes) -> bool:
@@ -57,7 +56,7 @@ def test_what_landed_is_exactly_what_seed_and_count_say(platform: Platform) -> N
     platform.declare(STREAM, YAML)
     verdict = platform.apply(f"{STREAM}.warehouse")
     assert verdict.ok, verdict.message
-    sent = keystone(*MIX)
+    sent = produce(*MIX)
     assert json.loads(sent.stdout)["acknowledged"] == COUNT, sent.stderr
     plan, mix = platform.plan(f"{STREAM}.warehouse"), Mix(11, 0.01, 0.2, 900, 200_000)
     spec = load_streams_leniently(platform.streams).stream(STREAM).spec
@@ -74,8 +73,8 @@ def test_what_landed_is_exactly_what_seed_and_count_say(platform: Platform) -> N
     found = wait_for("every event that the route keeps has landed", complete, 90)
     assert found.is_exact
     assert 1_000 < found.expected < 5_000
-    told = keystone(*MIX, "--expect")
-    assert told.returncode == 0, told.stdout + told.stderr
+    told = produce(*MIX, "--expect")
+    assert told.exit_code == 0, told.output
     assert [each["exact"] for each in json.loads(told.stdout)["checks"]] == [True, True]
     fewer = check(COUNT - 1_000)
     assert (fewer.missing, fewer.changed, fewer.extra) == (0, 0, found.expected - fewer.expected)
