@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import duckdb
 import pytest
@@ -14,6 +15,14 @@ from keystone_platform.query.session import translated
 from keystone_platform.settings import S3Settings
 
 S3 = S3Settings(endpoint="http://127.0.0.1:1", access_key_id="none", secret_access_key="none")
+
+
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> Iterator[None]:
+    """Who is started in the background of a shell does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("around", [interruptible, lambda: translated(S3)], ids=["alone", "with the other errors"])
