@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 
 class KeystoneError(Exception):
@@ -90,12 +91,23 @@ def single_errors(error: KeystoneError) -> tuple[KeystoneError, ...]:
     return error.errors if isinstance(error, InvalidSpecs) else (error,)
 
 
+class Interruptible(Protocol):
+    """What works in threads of its own until it is told not to: a DuckDB connection."""
+
+    def interrupt(self) -> None: ...
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C in a statement be a KeyboardInterrupt: DuckDB's binding takes it and raises a RuntimeError instead."""
+def interruptible(session: Interruptible | None = None) -> Iterator[None]:
+    """Let Ctrl-C in a statement be a KeyboardInterrupt: DuckDB's binding takes it and raises a RuntimeError instead.
+
+    Where the session is given its threads are told as well; else closing it waits until what they do is done.
+    """
     try:
         yield
     except RuntimeError as error:
         if str(error) == "Query interrupted":
+            if session is not None:
+                session.interrupt()
             raise KeyboardInterrupt from error
         raise

@@ -57,7 +57,7 @@ def rewrite_session(table: Table, room: Room, spill: Path) -> Iterator[duckdb.Du
         Transient: the object store does not answer.
     """
     s3 = _s3(table)
-    with closing(bare_session(s3)) as session, _told(table, s3, spill):
+    with closing(bare_session(s3)) as session, _told(table, s3, spill), interruptible(session):
         session.execute("SET memory_limit = ?", [f"{room.memory_bytes}B"])
         session.execute("SET temp_directory = ?", [str(spill / "duckdb")])
         session.execute("SET threads = ?", [room.threads])
@@ -68,8 +68,7 @@ def rewrite_session(table: Table, room: Room, spill: Path) -> Iterator[duckdb.Du
 def _told(table: Table, s3: S3Settings, spill: Path) -> Iterator[None]:
     name = ".".join(table.name())
     try:
-        with interruptible():
-            yield
+        yield
     except duckdb.OutOfMemoryException as error:  # also of the folder, whose limit DuckDB takes from the disk's space
         raise _no_room(name, spill) from error
     except duckdb.HTTPException:

@@ -20,7 +20,7 @@ from assets.proof.identities import Found, PartitionRows, count_around, count_id
 from assets.proof.letters import Letters
 from assets.proof.sample import SAMPLE_OFFSETS, joined, sampled, whole, windows
 from assets.proof.segment import segment_of
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, interruptible
 from keystone_platform.gateways.iceberg_files import live_entries
 from keystone_platform.gateways.kafka_clusters import KafkaClusters, connect_kafka
 from keystone_platform.gateways.lake import IcebergLake
@@ -234,6 +234,7 @@ def _session(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         tempfile.TemporaryDirectory(prefix="keystone-proof-") as spill,
         closing(bare_session(settings.s3)) as session,
         translated(settings.s3),
+        interruptible(session),
     ):
         session.execute("SET memory_limit = ?", [MEMORY])
         session.execute("SET temp_directory = ?", [spill])
