@@ -79,7 +79,7 @@ lint: setup ## ruff and strict types
 test-e2e test-servers: export JDK_JAVA_OPTIONS ?= -XX:TieredStopAtLevel=1
 
 .PHONY: test
-test: setup test-jars ## All tests, on the real stack (about 16 minutes on 2 cores)
+test: setup test-jars ## All tests, on the real stack (about 18 minutes on 2 cores)
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=line test-e2e test-servers test-fast # one waits while the others work
 
 .PHONY: test-e2e
@@ -95,7 +95,7 @@ drills: setup test-jars ## Faults under load on real servers, each with its tabl
 	@$(BIN)/python -m pytest -q -s -m drill tests $(if $(DRILL),-k $(DRILL))
 
 .PHONY: test-fast
-test-fast: setup ## Tests that need no server (about two minutes)
+test-fast: setup ## Tests that need no server (four to nine minutes)
 	@$(BIN)/python -m pytest -q -m "not stack and not drill" tests
 
 .PHONY: spark-check

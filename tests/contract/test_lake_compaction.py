@@ -46,7 +46,7 @@ def files_of(table: Table, hour: datetime = TEN) -> list[DataFile]:
 
 
 def on_disk(folder: Path) -> set[str]:
-    return {f"file://{path}" for path in folder.rglob("*.parquet")}
+    return {f"file://{path}" for path in (folder / "warehouse").rglob("*.parquet")}
 
 
 def everything(lake: IcebergLake) -> list[dict[str, object]]:

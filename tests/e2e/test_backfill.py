@@ -128,6 +128,7 @@ def test_hours_of_a_wrong_filter_are_mended_while_events_keep_coming(platform: P
 LANDED, RAW_ROUTE, RAW_TABLE = "refetched", "refetched.raw", "tests.refetched_raw"
 
 
+@pytest.mark.drill  # over a minute; contract/test_backfill_table.py has the parts
 def test_an_hour_that_kafka_has_deleted_is_mended_from_the_payloads_that_landed(platform: Platform) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 3 * HOUR
     raw = f"  - {{name: raw, checkpoint_interval_s: 3, sink: {{warehouse: {{table: {RAW_TABLE}, raw: true}}}}}}\n"

@@ -16,7 +16,7 @@ from keystone_platform.synthetic.events import Mix, synthetic_events
 from keystone_platform.synthetic.landed import Check, check_table
 from tests.e2e.platform import Platform, wait_for
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.drill]
 
 STREAM = "madeup"
 COUNT = 6_000

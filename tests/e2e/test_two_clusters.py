@@ -18,7 +18,7 @@ from keystone_platform.wiring import connect
 from tests.e2e.platform import Platform, event, stream_yaml, wait_for
 from tests.e2e.second_broker import SecondBroker
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.drill, pytest.mark.timeout(400)]
 
 STREAM = "twofold"
 ROUTE = f"{STREAM}.warehouse"

