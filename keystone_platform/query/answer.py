@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keystone_platform.errors import InvalidSpec
+from keystone_platform.errors import InvalidSpec, interruptible
 from keystone_platform.gateways.lake import IcebergLake
 from keystone_platform.query.moment import NEWEST, Moment
 from keystone_platform.query.session import bare_session, make_views, translated, views_of
@@ -72,7 +72,7 @@ def views_for(lake: IcebergLake, sql: str, tables: Sequence[str], moment: Moment
 def run(session: duckdb.DuckDBPyConnection, s3: S3Settings, sql: str, tables: Sequence[str]) -> Answer:
     """Run a statement in a session; `tables` are named to who asks for one that is not there."""
     try:
-        with translated(s3):
+        with translated(s3), interruptible(session):
             session.execute(sql)
     except InvalidSpec as error:
         if isinstance(error.__cause__, duckdb.CatalogException):
@@ -133,7 +133,7 @@ def _printable(text: str) -> str:
 
 
 def _fetched(session: duckdb.DuckDBPyConnection, s3: S3Settings) -> Iterator[Sequence[Row]]:
-    with translated(s3):
+    with translated(s3), interruptible(session):
         while rows := session.fetchmany(FETCH_ROWS):
             yield rows
 
