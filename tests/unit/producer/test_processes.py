@@ -145,22 +145,27 @@ raise SystemError("the service's own")
 def test_a_signal_handler_may_send_while_its_own_thread_is_sending() -> None:
     code = """
 import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # librdkafka's stand-in broker ends on a signal
 producer = KeystoneProducer(STAND_IN, "test")
+producer.send("s", b"{}")
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
 handled = 0
 def handle(*_):
     global handled
     handled += 1
     producer.send("s", b"from the handler")
 signal.signal(signal.SIGALRM, handle)
-signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
-for _ in range(20_000):
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+sent = 1
+while handled < 20:
     producer.send("s", b"{}")
+    sent += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
 counts = producer.close(90)
-tell(handled > 10, counts.attempted == 20_000 + handled, counts.pending, counts.dropped_total, producer.buffer_bytes)
+tell(counts.attempted - sent - handled, counts.pending, counts.dropped_total, producer.buffer_bytes)
 """
     lines, _ = run(code, timeout=150)
-    assert lines == [[True, True, 0, 0, 0]]
+    assert lines == [[0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
