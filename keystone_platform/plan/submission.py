@@ -16,7 +16,7 @@ from keystone_platform.plan.backfill import Backfill
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.secret import REFERENCE
 from keystone_platform.settings import REFERENCED_SECRETS, RegistrySettings, SearchSettings, Settings
-from keystone_platform.spec.clusters import PRIMARY, Cluster, Clusters
+from keystone_platform.spec.clusters import PRIMARY, Cluster, Clusters, is_secret
 
 NO_JVM = 3
 """Exit status of the submitting process: Java could not be started, so nothing was submitted or looked at."""
@@ -99,7 +99,7 @@ class Connection(BaseModel):
 
     Attributes:
         bootstrap_servers: Kafka's `host:port[,host:port…]`, of the cluster where streams live by default.
-        clusters: all that are declared; none where no file declares any.
+        clusters: all that are declared, or the one that the settings name.
         catalog: the properties of pyiceberg's load_catalog without the secret ones, but for those of a REST catalog,
             which say where the secret is found.
         s3_endpoint: base URL of the object store.
@@ -131,7 +131,7 @@ class Connection(BaseModel):
             public["uri"] = _without_password(public["uri"])
         return cls(
             bootstrap_servers=clusters.cluster(clusters.primary).bootstrap_servers,
-            clusters=tuple(map(_public, clusters.declared.values())) if clusters.file else (),
+            clusters=tuple(map(_public, clusters.declared.values())),
             catalog=public,
             s3_endpoint=settings.s3.endpoint,
             s3_region=settings.s3.region,
@@ -213,9 +213,12 @@ class CheckRequest(BaseModel):
 
 
 def _public(cluster: Cluster) -> KafkaServers:
-    return KafkaServers(
-        name=cluster.name, bootstrap_servers=cluster.bootstrap_servers, properties=dict(cluster.properties)
-    )
+    """Return what a job may know: of a secret that is there itself, which settings may hold, only that it is there."""
+    known = {
+        key: "" if is_secret(key) and not re.match(REFERENCE, value) else value
+        for key, value in cluster.properties.items()
+    }
+    return KafkaServers(name=cluster.name, bootstrap_servers=cluster.bootstrap_servers, properties=known)
 
 
 def _is_secret(key: str, value: str) -> bool:

@@ -92,10 +92,10 @@ def test_rescaled_up_and_down_and_suspended(broken_platform: Platform) -> None:
             platform.wait_for_rows("scaled", landed + 2_000)
         suspended = declare("    state: suspended\n")
         assert (suspended.end, suspended.savepoint is not None) == (End.STOPPED, True)
-        landed = platform.counted("scaled")
+        at_rest = platform.counted("scaled")
         behind = sent.count + 2_000
         wait_for("more events come meanwhile", lambda: sent.count > behind, 60)
-        assert platform.counted("scaled") == landed
+        assert platform.counted("scaled") == at_rest
     assert declare("").restore_from == suspended.savepoint
     assert platform.wait_for_rows("scaled", sent.count) == exactly(sent.count)
 

@@ -81,9 +81,13 @@ def forget_jobs(stack: EmbeddedStack, platform: Platform) -> None:
 
 def restore_by_hand(platform: Platform, deployment: Deployment, origin: str, job_id: str) -> None:
     """Start the plan through Flink alone, as `flink run --fromSavepoint` would."""
-    directory = platform.gateways.checkpoint_directory(deployment.route)
     submission = Submission(
-        plan=deployment.plan, epoch=1, job_id=job_id, restore_from=origin, checkpoint_directory=directory
+        plan=deployment.plan,
+        epoch=1,
+        job_id=job_id,
+        restore_from=origin,
+        checkpoint_directory=platform.gateways.checkpoint_directory(deployment.route),
+        savepoint_directory=platform.gateways.savepoint_directory(deployment.route, job_id),
     )
     (outcome,) = platform.gateways.submitter.submit([submission])
     assert outcome.status == "submitted", outcome.reason

@@ -13,7 +13,7 @@ interface ClusterProbe extends Serializable {
     int TIMEOUT_S = 10;
 
     /** What the names of the properties begin with that a connection takes. */
-    List<String> CONNECTING = List.of("bootstrap.servers", "security.", "sasl.", "ssl.");
+    List<String> CONNECTING = List.of("bootstrap.servers", "security.", "sasl.", "ssl.", "config.providers");
 
     /** Returns if the cluster answers; throws whatever keeps it from that. Blocks for {@link #TIMEOUT_S} at most. */
     void ask() throws Exception;
