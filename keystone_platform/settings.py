@@ -240,6 +240,11 @@ class Settings(BaseModel):
         """Kafka's `host:port[,host:port…]`."""
         return self.kafka["bootstrap.servers"]
 
+    @property
+    def kafka_further(self) -> dict[str, str]:
+        """What the settings say of Kafka beside its address."""
+        return {key: value for key, value in self.kafka.items() if key != "bootstrap.servers"}
+
 
 def home_folder(env: Mapping[str, str]) -> Path:
     """Return the embedded stack's folder, absolute; it need not exist."""

@@ -99,7 +99,7 @@ class Connection(BaseModel):
 
     Attributes:
         bootstrap_servers: Kafka's `host:port[,host:port…]`, of the cluster where streams live by default.
-        clusters: all that are declared, or the one that the settings name.
+        clusters: all that are declared; or the one that the settings name, if they say more of it than its address.
         catalog: the properties of pyiceberg's load_catalog without the secret ones, but for those of a REST catalog,
             which say where the secret is found.
         s3_endpoint: base URL of the object store.
@@ -131,7 +131,7 @@ class Connection(BaseModel):
             public["uri"] = _without_password(public["uri"])
         return cls(
             bootstrap_servers=clusters.cluster(clusters.primary).bootstrap_servers,
-            clusters=tuple(map(_public, clusters.declared.values())),
+            clusters=tuple(map(_public, clusters.declared.values())) if clusters.file or settings.kafka_further else (),
             catalog=public,
             s3_endpoint=settings.s3.endpoint,
             s3_region=settings.s3.region,

@@ -120,7 +120,9 @@ def test_a_cluster_that_is_away_holds_up_one_call_and_is_asked_again_later(monke
 
 def test_a_job_knows_the_declared_clusters_and_the_default_one() -> None:
     alone = Connection.of(SETTINGS)
-    assert (alone.bootstrap_servers, alone.clusters) == ("settings:9092", ())
+    assert alone.bootstrap_servers == "settings:9092"
+    assert [each.properties for each in alone.clusters] == [{"linger.ms": "5"}]
+    assert Connection.of(SETTINGS.model_copy(update={"kafka": {"bootstrap.servers": "settings:9092"}})).clusters == ()
     declared = Connection.of(SETTINGS, DECLARED)
     assert declared.bootstrap_servers == "127.0.0.1:1"
     assert declared.kafka("standby").bootstrap_servers == "127.0.0.1:2"
