@@ -13,7 +13,7 @@ from assets.dead_letters.due import dead_letter_sensor
 from assets.due import compaction_sensor
 from assets.landed import landed_asset, landing_sensor
 from assets.produced.asset import produced_asset
-from assets.produced.checks import loss_checks
+from assets.produced.checks import produced_checks
 from assets.produced.due import produced_sensor
 from assets.proof.due import proof_sensor
 from assets.resource import WarehouseResource
@@ -44,7 +44,7 @@ def defs() -> dg.Definitions:
             *([dead_letter_assets(dying)] if dying else []),
             upkeep_asset(retention_of(declared_tables(planned).values())),
         ],
-        asset_checks=[loss_checks(fleet.streams)] if fleet.streams else [],
+        asset_checks=[produced_checks(fleet.streams)] if fleet.streams else [],
         schedules=upkeep_schedules(),
         sensors=[
             *(sensors if routes else []),

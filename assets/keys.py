@@ -47,6 +47,9 @@ ACCOUNTED = "accounted"
 LOSS = "loss_within_limit"
 """Asset check: of a day's events no more than so many were dropped before they reached Kafka."""
 
+USES_PRIMARY = "producers_use_primary"
+"""Asset check: services send the stream to its primary cluster, not to the standby."""
+
 # Metadata of an hour, landed or compacted. Numbers are plotted by the UI.
 ROWS = "keystone/rows"
 FILES = "keystone/files"
@@ -165,6 +168,16 @@ DRY_RUN = "keystone/dry_run"
 def removed_key(thing: str) -> str:
     """Return the key of how many of these upkeep removed, such as `keystone/removed_snapshots`."""
     return f"keystone/removed_{thing.replace(' ', '_')}"
+
+
+def acknowledged_key(cluster: str) -> str:
+    """Return the key of how many events a cluster acknowledged."""
+    return f"keystone/acknowledged_by_{cluster}"
+
+
+def producers_key(cluster: str) -> str:
+    """Return the key of how many producers send to a cluster."""
+    return f"keystone/producers_at_{cluster}"
 
 
 def dropped_key(reason: str) -> str:

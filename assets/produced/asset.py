@@ -85,6 +85,7 @@ def day_metadata(produced: Produced) -> dict[str, Any]:
         keys.PRODUCERS: produced.producers,
         keys.PRODUCERS_SILENT: produced.silent,
         **{keys.dropped_key(reason): events for reason, events in produced.dropped.items()},
+        **{keys.acknowledged_key(cluster): events for cluster, events in produced.by_cluster.items()},
     }
 
 

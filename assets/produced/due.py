@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,12 +11,13 @@ import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
 from assets.produced.asset import REPORTED_DAYS, day_event, loss_result
+from assets.produced.clusters import primary_result, standby_of
 from assets.resource import WarehouseResource
 from keystone_platform.audit.producers import take_all_counts
 from keystone_platform.errors import KeystoneError
 from keystone_platform.gateways.clock import Clock, SystemClock
-from keystone_platform.gateways.produced import Days, SqlProduced
-from keystone_platform.plan.produced import Produced
+from keystone_platform.gateways.produced import Days, SqlProduced, Uses
+from keystone_platform.plan.produced import ClusterUse, Produced
 from keystone_platform.spec.fleet import LoadedStream
 
 INTERVAL_S = 60
@@ -37,9 +38,15 @@ class Reported:
 
 @dataclass(frozen=True)
 class ProducedCursor:
-    """What was last said of each day, by `stream/day`."""
+    """What was last said.
+
+    Attributes:
+        days: of each day, by `stream/day`.
+        uses: of the clusters in use, by stream.
+    """
 
     days: Mapping[str, Reported] = field(default_factory=dict)
+    uses: Mapping[str, tuple[ClusterUse, ...]] = field(default_factory=dict)
 
 
 _CURSOR = TypeAdapter(ProducedCursor)
@@ -66,7 +73,24 @@ def news(
             kept[place] = fresh
         else:
             kept[place] = last
-    return found, ProducedCursor(kept)
+    return found, replace(cursor, days=kept)
+
+
+def moved(
+    uses: Uses, streams: Mapping[str, LoadedStream], cursor: ProducedCursor
+) -> tuple[list[dg.AssetCheckEvaluation], ProducedCursor]:
+    """Return the checks of streams whose clusters in use changed, and the cursor that holds once they are reported.
+
+    A stream that nobody sends any more is left as it was last said.
+    """
+    known = {stream: said for stream, said in cursor.uses.items() if stream in streams}
+    fresh = {
+        stream: said
+        for stream, said in uses.items()
+        if stream in streams and standby_of(streams[stream]) and known.get(stream) != said
+    }
+    found = [primary_result(streams[stream], said) for stream, said in fresh.items()]
+    return found, replace(cursor, uses={**known, **fresh})
 
 
 def _is_news(last: Reported, fresh: Reported) -> bool:
@@ -94,11 +118,15 @@ def produced_sensor(streams: Sequence[LoadedStream], clock: Clock | None = None)
             store = SqlProduced(settings.ledger_url, create=False)
             take_all_counts(warehouse.kafka(), store, clock)
             days = store.days(now.astimezone(UTC).date() - REPORTED_DAYS, now)
+            uses = store.uses(now)
         except KeystoneError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         found, cursor = news(days, by_name, _read(context.cursor), now)
+        switched, cursor = moved(uses, by_name, cursor)
         events = [day_event(*each, now) for each in found]
-        return dg.SensorResult(asset_events=[*events, *_checks(found)], cursor=_CURSOR.dump_json(cursor).decode())
+        return dg.SensorResult(
+            asset_events=[*events, *_checks(found), *switched], cursor=_CURSOR.dump_json(cursor).decode()
+        )
 
     return produced
 

@@ -13,13 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from keystone_platform.errors import Transient
-from keystone_platform.plan.produced import AuditEvent, Produced, day_of, hour_number, merged
+from keystone_platform.plan.produced import AuditEvent, ClusterUse, Produced, day_of, hour_number, merged
 
 SILENT_AFTER = timedelta(minutes=5)
 """A producer that did not end and was not heard of for so long is gone: it writes every minute."""
 
 KEPT = timedelta(days=35)
 """How long counts are kept, by the hour that they are of."""
+
+Uses = Mapping[str, tuple[ClusterUse, ...]]
+"""The clusters in use, by stream; in order of their names."""
 
 Days = Mapping[tuple[str, date], Produced]
 """Counts by stream and day (UTC)."""
@@ -42,6 +45,13 @@ class ProducedStore(Protocol):
 
     def days(self, since: date, now: datetime) -> Days:
         """Return what was counted of each stream on each day from `since` on."""
+        ...
+
+    def uses(self, now: datetime) -> Uses:
+        """Return the clusters that producers use now, of streams that live on several.
+
+        Of producers that were heard of lately and did not end.
+        """
         ...
 
 
@@ -72,6 +82,15 @@ _PRODUCERS = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("missed", sa.BigInteger, nullable=False),
     sa.Column("final", sa.Boolean, nullable=False),
+)
+
+_USES = sa.Table(
+    "producer_uses",
+    _METADATA,
+    sa.Column("producer", sa.String(64), primary_key=True),
+    sa.Column("stream", sa.String(255), primary_key=True),
+    sa.Column("cluster", sa.String(255), nullable=False),
+    sa.Column("why", sa.String(32), nullable=False),
 )
 
 _POSITIONS = sa.Table(
@@ -114,6 +133,7 @@ class SqlProduced:
             connection.execute(_HOURS.delete().where(_HOURS.c.hour < hour_number(now - KEPT)))
             oldest = int((now - KEPT).timestamp() * 1000)
             connection.execute(_PRODUCERS.delete().where(_PRODUCERS.c.until < oldest))
+            connection.execute(_USES.delete().where(_USES.c.producer.not_in(sa.select(_PRODUCERS.c.producer))))
 
     def hour(self, stream: str, hour: datetime, now: datetime) -> Produced | None:
         number = hour_number(hour)
@@ -124,11 +144,24 @@ class SqlProduced:
         first = hour_number(datetime.combine(since, datetime.min.time(), tzinfo=now.tzinfo))
         return self._sums(_HOURS.c.hour >= first, now)
 
-    def _sums(self, which: sa.ColumnElement[bool], now: datetime) -> dict[tuple[str, date], Produced]:
-        heard = int((now - SILENT_AFTER).timestamp() * 1000)
-        is_silent = sa.not_(_PRODUCERS.c.final) & (_PRODUCERS.c.until < heard)
+    def uses(self, now: datetime) -> Uses:
         query = (
-            sa.select(_HOURS, sa.func.coalesce(is_silent, sa.true()).label("silent"))
+            sa.select(_USES.c.stream, _USES.c.cluster, _USES.c.why, sa.func.count().label("producers"))
+            .select_from(_USES.join(_PRODUCERS, _USES.c.producer == _PRODUCERS.c.producer))
+            .where(sa.not_(_PRODUCERS.c.final), sa.not_(_is_silent(now)))
+            .group_by(_USES.c.stream, _USES.c.cluster, _USES.c.why)
+            .order_by(_USES.c.stream, _USES.c.cluster, _USES.c.why)
+        )
+        found: dict[str, tuple[ClusterUse, ...]] = {}
+        with self._transaction() as connection:
+            for stream, cluster, why, producers in connection.execute(query):
+                use = ClusterUse(cluster=cluster, why=why, producers=producers)
+                found[stream] = (*found.get(stream, ()), use)
+        return found
+
+    def _sums(self, which: sa.ColumnElement[bool], now: datetime) -> dict[tuple[str, date], Produced]:
+        query = (
+            sa.select(_HOURS, sa.func.coalesce(_is_silent(now), sa.true()).label("silent"))
             .select_from(_HOURS.outerjoin(_PRODUCERS, _HOURS.c.producer == _PRODUCERS.c.producer))
             .where(which)
         )
@@ -172,12 +205,14 @@ class _Sum:
     def __init__(self) -> None:
         self._attempted = self._acknowledged = 0
         self._dropped: dict[str, int] = {}
+        self._by_cluster: dict[str, int] = {}
         self._producers: dict[str, bool] = {}
 
     def add(self, row: Mapping[Any, Any]) -> None:
         self._attempted += row["attempted"]
         self._acknowledged += row["acknowledged"]
         self._dropped = merged(self._dropped, json.loads(row["dropped"]))
+        self._by_cluster = merged(self._by_cluster, {row["cluster"]: row["acknowledged"]})
         self._producers[row["producer"]] = bool(row["silent"])
 
     def produced(self) -> Produced:
@@ -185,9 +220,15 @@ class _Sum:
             attempted=self._attempted,
             acknowledged=self._acknowledged,
             dropped=self._dropped,
+            by_cluster=self._by_cluster,
             producers=len(self._producers),
             silent=sum(self._producers.values()),
         )
+
+
+def _is_silent(now: datetime) -> sa.ColumnElement[bool]:
+    heard = int((now - SILENT_AFTER).timestamp() * 1000)
+    return sa.not_(_PRODUCERS.c.final) & (_PRODUCERS.c.until < heard)
 
 
 def _take_hours(connection: sa.Connection, events: Sequence[AuditEvent]) -> None:
@@ -215,6 +256,9 @@ def _take_producers(connection: sa.Connection, events: Sequence[AuditEvent]) -> 
         values = {name: getattr(newest, name) for name in ("host", "app", "began", "until", "sequence", "final")}
         values["missed"] = missed + newest.sequence - before - sum(sequence > before for sequence in told)
         _put(connection, _PRODUCERS, {"producer": producer}, values)
+        connection.execute(_USES.delete().where(_USES.c.producer == producer))
+        for stream, cluster, why in newest.using:
+            _put(connection, _USES, {"producer": producer, "stream": stream}, {"cluster": cluster, "why": why})
 
 
 def _put(

@@ -68,6 +68,22 @@ class AuditEvent(BaseModel):
             return None
 
 
+class ClusterUse(BaseModel):
+    """A cluster that a stream is sent to now.
+
+    Attributes:
+        cluster: its name.
+        why: `preferred`, `sick` (the stream's other one is) or `order`.
+        producers: how many send there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cluster: str
+    why: str
+    producers: Count
+
+
 class Produced(BaseModel):
     """What producers counted of a stream in an hour or a day, by the timestamps of the records.
 
@@ -75,6 +91,7 @@ class Produced(BaseModel):
         attempted: events handed to a producer; the sum of acknowledged, dropped and pending.
         acknowledged: events that Kafka acknowledged.
         dropped: by reason.
+        by_cluster: of the acknowledged ones, how many each cluster acknowledged.
         producers: how many counted some of them.
         silent: how many of these neither ended nor were heard of lately: what they counted last is not known.
     """
@@ -84,6 +101,7 @@ class Produced(BaseModel):
     attempted: Count = 0
     acknowledged: Count = 0
     dropped: Reasons = {}
+    by_cluster: Reasons = {}
     producers: Count = 0
     silent: Count = 0
 

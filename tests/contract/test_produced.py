@@ -25,9 +25,9 @@ from keystone_platform.errors import Transient
 from keystone_platform.gateways.clock import SystemClock
 from keystone_platform.gateways.kafka import ConfluentKafka
 from keystone_platform.gateways.ledger import SqlLedger
-from keystone_platform.gateways.produced import KEPT, SqlProduced
+from keystone_platform.gateways.produced import KEPT, SILENT_AFTER, SqlProduced
 from keystone_platform.plan.hour_proof import HOUR, Accounted, HourProof
-from keystone_platform.plan.produced import AuditEvent, Produced, hour_number
+from keystone_platform.plan.produced import AuditEvent, ClusterUse, Produced, hour_number
 from keystone_platform.producer import KeystoneProducer, StreamTerms, Terms
 from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams
@@ -61,13 +61,15 @@ def test_counts_are_cumulative_so_that_lost_late_and_doubled_audit_events_leave_
     other = event("q", 0, ("s", "a", hour, 7, 7, {}), ("t", "a", hour - 24, 2, 1, {"timed_out": 1}), final=True)
     for events in ([third, other], [first], [third]):
         store.record("audit", events, {0: 3}, NOW)
-    expected = Produced(attempted=28, acknowledged=23, dropped={"queue_full": 3}, producers=2)
+    expected = Produced(
+        attempted=28, acknowledged=23, dropped={"queue_full": 3}, by_cluster={"a": 22, "b": 1}, producers=2
+    )
     assert store.hour("s", THIS_HOUR, NOW) == expected
     assert (expected.pending, round(expected.loss, 4)) == (2, 0.1071)
     assert store.days((NOW - timedelta(days=2)).date(), NOW) == {
         ("s", THIS_HOUR.date()): expected,
         ("t", (THIS_HOUR - timedelta(days=1)).date()): Produced(
-            attempted=2, acknowledged=1, dropped={"timed_out": 1}, producers=1
+            attempted=2, acknowledged=1, dropped={"timed_out": 1}, by_cluster={"a": 1}, producers=1
         ),
     }
     assert store.hour("s", THIS_HOUR - HOUR, NOW) is None
@@ -86,6 +88,18 @@ def test_a_producer_that_was_killed_is_silent_and_one_that_ended_is_not(store: S
     found = store.hour("s", THIS_HOUR, NOW)
     assert found is not None
     assert (found.producers, found.silent) == (3, 1)
+
+
+def test_the_clusters_in_use_are_those_of_producers_that_were_heard_of_lately(store: SqlProduced) -> None:
+    def using(cluster: str, why: str) -> tuple[tuple[str, str, str], ...]:
+        return (("s", cluster, why),)
+
+    told = [event(name, 0, using=using("main", "preferred")) for name in ("p", "q", "ended")]
+    store.record("audit", [*told, event("p", 1, using=using("standby", "sick"))], {0: 4}, NOW)
+    store.record("audit", [told[0], event("ended", 1, final=True)], {0: 6}, NOW)
+    sick = ClusterUse(cluster="standby", why="sick", producers=1)
+    assert store.uses(NOW) == {"s": (ClusterUse(cluster="main", why="preferred", producers=1), sick)}
+    assert store.uses(NOW + 2 * SILENT_AFTER) == {}
 
 
 def test_old_counts_are_forgotten(store: SqlProduced) -> None:
@@ -132,7 +146,9 @@ def test_attempted_is_acknowledged_and_dropped_and_kafka_has_what_was_acknowledg
         producer.send(world.plan.stream, 5, time=THIS_HOUR)  # type: ignore[arg-type]
     found = accounted_of(world)
     assert found is not None
-    assert found.produced == Produced(attempted=21, acknowledged=20, dropped={"not_bytes": 1}, producers=1)
+    assert found.produced == Produced(
+        attempted=21, acknowledged=20, dropped={"not_bytes": 1}, by_cluster={"primary": 20}, producers=1
+    )
     assert (found.in_kafka, found.unacknowledged, found.lacking) == (20, 0, 0)
     world.send([Event(2, "US", THIS_HOUR)])  # of a producer that is not ours
     found = accounted_of(world)

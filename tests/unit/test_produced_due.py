@@ -7,9 +7,9 @@ from pathlib import Path
 
 from assets import keys
 from assets.produced.asset import day_event, loss_of
-from assets.produced.due import PAUSE, ProducedCursor, news
-from keystone_platform.plan.produced import LOSS_LIMIT, Produced
-from keystone_platform.spec.fleet import LoadedStream
+from assets.produced.due import PAUSE, ProducedCursor, moved, news
+from keystone_platform.plan.produced import LOSS_LIMIT, ClusterUse, Produced
+from keystone_platform.spec.fleet import LoadedRoute, LoadedStream
 from keystone_platform.spec.models import StreamSpec
 
 DAY = date(2026, 11, 2)
@@ -55,3 +55,32 @@ def test_a_day_that_is_no_partition_is_an_observation_that_names_it() -> None:
     early = day_event(stream(), date(2025, 1, 1), counts(1), NOW)
     assert early.metadata[keys.DAY].value == "2025-01-01"
     assert day_event(stream(), DAY, counts(1), NOW).partition == "2026-11-02"
+
+
+def doubled(name: str) -> LoadedStream:
+    alone = stream(name)
+    route = LoadedRoute(alone.spec, alone.spec.routes[0], alone.file, 1, clusters=("main", "standby"))
+    return LoadedStream(alone.spec, alone.file, 1, (route,))
+
+
+def use(cluster: str, why: str, producers: int = 1) -> ClusterUse:
+    return ClusterUse(cluster=cluster, why=why, producers=producers)
+
+
+def test_a_failover_is_told_once_and_its_end_too() -> None:
+    declared = {"s": doubled("s"), "single": stream("single")}
+    uses = {"s": (use("main", "preferred", 3),), "single": (use("main", "preferred"),), "undeclared": ()}
+    (found,), cursor = moved(uses, declared, ProducedCursor())
+    assert (found.asset_key, found.check_name, found.passed) == (keys.produced_key("s"), keys.USES_PRIMARY, True)
+    assert moved(uses, declared, cursor) == ([], cursor)
+    (found,), cursor = moved(
+        {"s": (use("main", "preferred", 2), use("standby", "order"), use("standby", "sick"))}, declared, cursor
+    )
+    assert not found.passed
+    said = "producers send 2 to main, 1 to standby by order, 1 to standby because another cluster is sick"
+    assert found.description == said
+    assert found.metadata[keys.producers_key("standby")].value == 2
+    assert moved({}, declared, cursor) == ([], cursor)
+    (found,), cursor = moved({"s": (use("main", "preferred", 3),)}, declared, cursor)
+    assert found.passed
+    assert moved({}, {}, cursor)[1] == ProducedCursor()
