@@ -19,7 +19,7 @@ from keystone_platform.plan.observation import JobState
 from keystone_platform.settings import S3Settings, Settings
 from keystone_platform.spec.last_good import load_or_remember
 from keystone_platform.spec.loader import load_streams_leniently
-from tests.control.fakes import World, make_world
+from tests.control.fakes import World
 from tests.e2e.platform import stream_yaml
 
 ROUTES = ("one.warehouse", "two.warehouse")
@@ -31,11 +31,6 @@ SETTINGS = Settings(
     dagster_url="http://dagster:3000",
     ledger_url="sqlite://",
 )
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
 
 
 @pytest.fixture

@@ -16,16 +16,11 @@ from keystone_platform.errors import InvalidSpec, Transient
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.deployment import End
 from keystone_platform.spec.loader import load_streams_leniently
-from tests.control.fakes import World, a_plan, make_world
+from tests.control.fakes import World, a_plan
 from tests.e2e.platform import stream_yaml
 
 GOALS = [Goal(a_plan(f"s{number}.warehouse", table=f"events.s{number}"), 1) for number in range(8)]
 ALL = Selection(("*",))
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
 
 
 def break_at(world: World, *numbers: int) -> None:

@@ -14,15 +14,10 @@ from keystone_platform.errors import InvalidSpec, InvalidSpecs
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.slot_quota import SlotQuotas
-from tests.control.fakes import World, make_world
+from tests.control.fakes import World
 from tests.e2e.platform import stream_yaml
 
 ROUTE = "one.warehouse"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
 
 
 @pytest.fixture

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from keystone_platform.control.goal import Goal, Verdict
+from keystone_platform.control.goal import Goal
 from keystone_platform.control.reconcile import reconcile
 from keystone_platform.control.start import INTERRUPTED
-from keystone_platform.errors import Conflict, InvalidSpec, Terminal, Transient, UnknownOutcome
+from keystone_platform.errors import InvalidSpec, Terminal, Transient
 from keystone_platform.plan.decide import Act, Request
-from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
+from keystone_platform.plan.deployment import Cause, End, Outcome
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.router_plan import Filter, RouterPlan
-from keystone_platform.plan.slot_quota import SlotQuotas
 from keystone_platform.plan.submission import Submission, SubmitOutcome
-from tests.control.fakes import World, a_plan, make_world
-
-PLAN = a_plan()
-CHANGED = PLAN.model_copy(update={"checkpoint_interval_s": 30})
-RESCALED = a_plan(parallelism=2)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
-
-
-def converge(world: World, plan: RouterPlan = PLAN, request: Request = Request.CONVERGE) -> Verdict:
-    (verdict,) = reconcile(world.gateways, [Goal(plan, 4)], request)
-    return verdict
-
-
-def deployed(verdict: Verdict) -> Deployment:
-    assert verdict.ok, verdict.message
-    assert verdict.deployment is not None
-    return verdict.deployment
+from tests.control.convergence import CHANGED, PLAN, converge, deployed
+from tests.control.fakes import World, a_plan
 
 
 def test_deploys_what_was_never_deployed_with_topics_and_table(world: World) -> None:
@@ -103,79 +82,6 @@ def test_prefers_a_checkpoint_that_is_newer_than_a_savepoint_left_behind(world: 
     newer = world.flink.checkpoint(first.job_id)
     world.flink.forget()
     assert deployed(converge(world)).restore_from == newer
-
-
-def test_adopts_a_submission_whose_outcome_nobody_recorded(world: World) -> None:
-    intent = world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
-    world.submitter.submit([_submission(world, intent)])
-    verdict = converge(world)
-    assert verdict.action.act is Act.NOTHING
-    assert (deployed(verdict).epoch, deployed(verdict).outcome) == (1, Outcome.SUBMITTED)
-    assert len(world.flink.known) == 1
-
-
-def test_a_router_that_somebody_else_adopts_while_it_is_submitted_is_no_failure(world: World) -> None:
-    submit = world.submitter.submit
-
-    def submit_slowly(submissions: Sequence[Submission]) -> Sequence[SubmitOutcome]:
-        outcomes = submit(submissions)
-        assert converge(world).ok  # the health sensor's run finds the job and writes down that it was taken
-        return outcomes
-
-    world.submitter.submit = submit_slowly  # type: ignore[method-assign,assignment]
-    verdict = converge(world)
-    assert (deployed(verdict).epoch, deployed(verdict).outcome) == (1, Outcome.SUBMITTED)
-    assert len(world.flink.known) == 1
-
-
-def test_waits_while_somebody_else_submits_and_takes_over_when_he_counts_as_dead(world: World) -> None:
-    intent = world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
-    second = deployed(converge(world))
-    assert second.epoch == 2
-    assert second.intended_at - intent.intended_at >= ACT_TIMEOUT
-    assert [each.job_id for each in world.flink.submissions] == [second.job_id]
-
-
-def test_waits_for_somebody_elses_deployment_and_finds_it_done(world: World) -> None:
-    intent = world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
-    told: list[str] = []
-
-    def progress(_route: str, doing: str) -> None:
-        told.append(doing)
-        world.submitter.submit([_submission(world, intent)])
-
-    (verdict,) = reconcile(world.gateways, [Goal(PLAN, 4)], progress=progress)
-    assert verdict.action.act is Act.NOTHING
-    assert len(told) == 1
-    assert deployed(verdict).epoch == 1
-
-
-def test_looks_the_job_up_when_the_submitter_dies_after_the_submission(world: World) -> None:
-    world.submitter.dies_after = True
-    assert deployed(converge(world)).outcome is Outcome.SUBMITTED
-
-
-def test_leaves_the_outcome_open_when_the_submitter_dies_and_no_job_is_seen(world: World) -> None:
-    world.submitter.dies_before = True
-    verdict = converge(world)
-    assert isinstance(verdict.error, UnknownOutcome)
-    newest = world.ledger.latest()[PLAN.route]
-    assert (newest.outcome, newest.end) == (None, None)
-
-
-def test_when_no_jvm_starts_it_is_known_that_nothing_runs_and_the_next_reconcile_need_not_wait(world: World) -> None:
-    world.submitter.has_jvm = False
-    assert "no JVM" in converge(world).message
-    world.submitter.has_jvm = True
-    before = world.clock.now()
-    assert deployed(converge(world)).epoch == 2
-    assert world.clock.now() - before < ACT_TIMEOUT
-
-
-def test_two_writers_of_one_epoch_cannot_both_win(world: World) -> None:
-    world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
-    with pytest.raises(Conflict):
-        world.ledger.intend(PLAN, after=0, cause=Cause.DEPLOY, restore_from=None, now=world.clock.now())
 
 
 def test_a_changed_plan_that_does_not_compile_leaves_the_running_router_alone(world: World) -> None:
@@ -302,105 +208,6 @@ def test_stop_of_a_router_that_is_down_is_remembered(world: World) -> None:
     assert deployed(converge(world, request=Request.STOP)).end is End.STOPPED
 
 
-def test_restart_goes_through_a_savepoint_with_the_same_plan(world: World) -> None:
-    deployed(converge(world))
-    restarted = deployed(converge(world, request=Request.RESTART))
-    assert (restarted.epoch, restarted.cause, restarted.plan) == (2, Cause.RESTART, PLAN)
-    assert restarted.restore_from is not None
-
-
-def test_another_parallelism_is_a_rescale_that_flink_need_not_compile_first(world: World) -> None:
-    first = deployed(converge(world))
-    world.submitter.check = None  # type: ignore[method-assign, assignment]
-    verdict = converge(world, RESCALED)
-    assert verdict.action.why == "rescale, parallelism: 1 -> 2"
-    assert (deployed(verdict).cause, deployed(verdict).restore_from) == (
-        Cause.RESCALE,
-        world.ledger.history(first.route)[1].savepoint,
-    )
-
-
-def test_a_router_that_is_down_is_rescaled_from_its_newest_checkpoint(world: World) -> None:
-    newest = world.flink.checkpoint(deployed(converge(world)).job_id)
-    world.flink.forget()
-    rescaled = deployed(converge(world, RESCALED))
-    assert (rescaled.cause, rescaled.restore_from) == (Cause.RESCALE, newest)
-
-
-def test_a_rescale_that_does_not_come_up_goes_back(world: World) -> None:
-    deployed(converge(world))
-    world.flink.fails_at_start.add(RESCALED.digest)
-    assert not converge(world, RESCALED).ok
-    newest = world.ledger.latest()[PLAN.route]
-    assert (newest.cause, newest.plan) == (Cause.ROLLBACK, PLAN)
-
-
-def suspend(world: World, request: Request = Request.CONVERGE) -> Verdict:
-    (verdict,) = reconcile(world.gateways, [Goal(PLAN, 4, suspended=True)], request)
-    return verdict
-
-
-def test_a_suspended_route_is_stopped_and_nobody_starts_it_until_it_is_declared_otherwise(world: World) -> None:
-    deployed(converge(world))
-    ended = deployed(suspend(world))
-    assert (ended.end, ended.note, ended.savepoint is not None) == (End.STOPPED, "suspended in its YAML", True)
-    assert suspend(world).action.act is Act.NOTHING
-    assert suspend(world, Request.RESTART).action.act is Act.NOTHING
-    assert deployed(converge(world)).restore_from == ended.savepoint
-
-
-def test_a_suspended_route_that_never_ran_is_left_alone(world: World) -> None:
-    assert suspend(world).action.act is Act.NOTHING
-    assert not world.kafka.topics
-
-
-def test_a_suspended_route_that_is_down_is_not_redeployed(world: World) -> None:
-    deployed(converge(world))
-    world.flink.forget()
-    assert deployed(suspend(world)).end is End.STOPPED
-
-
-def test_what_is_suspended_makes_room_for_what_starts_in_the_same_call(world: World) -> None:
-    world.flink.slots = 1
-    deployed(converge(world))
-    other = a_plan("other.warehouse", table="events.other")
-    started, stopped = reconcile(world.gateways, [Goal(other, 1), Goal(PLAN, 4, suspended=True)])
-    assert (started.ok, stopped.ok) == (True, True), started.message
-
-
-def test_names_the_slots_that_are_missing_and_touches_nothing(world: World) -> None:
-    world.flink.slots = 1
-    verdict = converge(world, RESCALED)
-    assert "1 free slots for it, it needs 2" in verdict.message
-    assert not world.kafka.topics
-    assert not world.ledger.history(PLAN.route)
-
-
-def owned(owner: str, route: str, parallelism: int = 1) -> Goal:
-    plan = a_plan(route, parallelism, table=f"events.{route.split('.')[0]}")
-    return Goal(plan.model_copy(update={"owner": owner}), 1)
-
-
-def test_an_owner_gets_his_quota_and_takes_nothing_from_the_others(world: World) -> None:
-    world.slot_quotas = SlotQuotas({"*": 2})
-    greedy = [owned("team:greedy", f"greedy{number}.warehouse") for number in range(4)]
-    verdicts = reconcile(world.gateways, [*greedy, owned("team:modest", "modest.warehouse", 2)])
-    assert [verdict.ok for verdict in verdicts] == [True, True, False, False, True]
-    assert "team:greedy may have 2 slots" in verdicts[2].message
-    assert "slot_quotas" in verdicts[2].message
-    assert reconcile(world.gateways, greedy[2:3])[0].ok is False  # also in a round of its own
-
-
-def test_a_router_that_failed_comes_back_under_a_quota_that_was_lowered(world: World) -> None:
-    goal = owned("team:greedy", "greedy.warehouse", 2)
-    first = deployed(reconcile(world.gateways, [goal])[0])
-    world.slot_quotas = SlotQuotas({"team:greedy": 1})
-    world.flink.set_state(first.job_id, JobState.FAILED)
-    assert deployed(reconcile(world.gateways, [goal])[0]).cause is Cause.REDEPLOY
-    reconcile(world.gateways, [goal], Request.STOP)
-    assert "may have 1 slots" in reconcile(world.gateways, [goal])[0].message
-
-
 def test_one_route_that_goes_wrong_does_not_touch_the_others(world: World) -> None:
     bad, good = a_plan("bad.warehouse", table="events.bad"), a_plan("good.warehouse", table="events.good")
     world.submitter.uncompilable.add(bad.digest)
@@ -441,16 +248,3 @@ def test_a_table_that_cannot_take_the_plan_leaves_the_running_router_alone(world
     world.lake.ensure_table = refuse  # type: ignore[method-assign, assignment]
     assert not converge(world, CHANGED).ok
     assert world.flink.known[first.job_id].is_running
-
-
-def _submission(world: World, intent: Deployment):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    from keystone_platform.gateways.submit import Submission
-
-    return Submission(
-        plan=intent.plan,
-        epoch=intent.epoch,
-        job_id=intent.job_id,
-        restore_from=None,
-        checkpoint_directory=world.gateways.checkpoint_directory(intent.route),
-        savepoint_directory=world.gateways.savepoint_directory(intent.route, intent.job_id),
-    )

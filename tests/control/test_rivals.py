@@ -16,17 +16,12 @@ from keystone_platform.errors import Conflict
 from keystone_platform.plan.decide import Request
 from keystone_platform.plan.deployment import Cause, End
 from keystone_platform.plan.router_plan import RouterPlan
-from tests.control.fakes import World, a_plan, make_world
+from tests.control.fakes import World, a_plan
 from tests.e2e.platform import stream_yaml
 
 PLAN = a_plan()
 CHANGED = PLAN.model_copy(update={"checkpoint_interval_s": 30})
 NEWEST = PLAN.model_copy(update={"checkpoint_interval_s": 60})
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
 
 
 def converge(

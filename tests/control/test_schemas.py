@@ -17,14 +17,9 @@ from keystone_platform.plan.decide import Act, Request
 from keystone_platform.plan.deployment import Cause
 from keystone_platform.plan.observation import JobState
 from keystone_platform.spec.loader import load_streams
-from tests.control.fakes import World, make_world
+from tests.control.fakes import World
 
 ROUTE = "one.warehouse"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from keystone_platform.control.goal import Goal, Verdict
 from keystone_platform.control.health import assess
 from keystone_platform.control.reconcile import reconcile
@@ -18,15 +16,10 @@ from keystone_platform.plan.deployment import Cause, Deployment, End
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT
 from keystone_platform.plan.observation import Job, JobState
 from keystone_platform.plan.submission import Submission
-from tests.control.fakes import World, a_plan, make_world
+from tests.control.fakes import World, a_plan
 
 PLAN = a_plan()
 ROUTE = PLAN.route
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
 
 
 def converge(world: World, request: Request = Request.CONVERGE) -> Verdict:
