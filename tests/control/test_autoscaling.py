@@ -21,10 +21,10 @@ from keystone_platform.plan.scale import scaled
 from keystone_platform.settings import STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams_leniently
 from tests.control.fakes import World
-from tests.control.test_definitions import Sensor, materialise, resource, world
+from tests.control.test_definitions import Sensor, materialise, resource
 from tests.e2e.platform import stream_yaml
 
-__all__ = ["resource", "world"]
+__all__ = ["resource"]
 
 ROUTE = "one.warehouse"
 TICK = timedelta(seconds=30)
