@@ -10,7 +10,7 @@ from keystone_platform import envelope
 from keystone_platform.producer.accounting import DropReason, Tally
 from keystone_platform.producer.client import ENOUGH, EVENT_BYTES, Buffer, Client
 from keystone_platform.producer.delivery import Delivery, OnDelivery
-from keystone_platform.producer.problems import Reporter
+from keystone_platform.producer.problems import Reporter, call_hook
 
 Header = tuple[str, str | bytes]
 
@@ -130,11 +130,8 @@ class Followed:
         """Call back; what the callback raises is told and goes no further."""
         if self._callback is None:
             return
-        try:
-            self._callback(delivery)
-        except Exception as error:
-            text = f"on_delivery raised {type(error).__name__}: {error}"
-            self._reporter.tell("hook_failed", text, self._lane.stream)
+        tell, stream = self._reporter.tell, self._lane.stream
+        call_hook(self._callback, delivery, lambda text: tell("hook_failed", f"on_delivery {text}", stream))
 
 
 Lanes = dict[str, Lane]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 LOGGER = logging.getLogger("keystone.producer")
 """Where problems and librdkafka's messages go; a service that sets no handler hears nothing."""
@@ -38,6 +41,22 @@ class Problem:
 
 Hook = Callable[[Problem], None]
 
+T = TypeVar("T")
+
+
+def call_hook(hook: Callable[[T], object], argument: T, failed: Callable[[str], None]) -> None:
+    """Call what the service gave; what it raises is told to `failed` and goes no further.
+
+    That goes for what asyncio or an exit raises too: else the thread that serves all reports would end with it. Ctrl-C
+    is the main thread's and goes on.
+    """
+    try:
+        hook(argument)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        failed(f"raised {traceback.format_exception_only(error)[-1].strip()}")
+
 
 class Reporter:
     """Tells problems to the log and to a hook, each kind of each stream and cluster once a minute.
@@ -64,7 +83,4 @@ class Reporter:
         where = " ".join(part for part in (stream, f"on {cluster}" if cluster else "") if part)
         LOGGER.warning("%s%s: %s (%d since last told)", kind, f" {where}" if where else "", text, events)
         if self._hook:
-            try:
-                self._hook(problem)
-            except Exception:
-                LOGGER.exception("the hook for problems failed")
+            call_hook(self._hook, problem, lambda text: LOGGER.error("on_problem %s", text))

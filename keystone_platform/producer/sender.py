@@ -26,6 +26,7 @@ from keystone_platform.producer.delivery import Delivery, EventDropped, LoopMail
 from keystone_platform.producer.engine import Engine
 from keystone_platform.producer.lanes import Again, Followed, Header, Lane
 from keystone_platform.producer.origin import Origin
+from keystone_platform.producer.problems import call_hook
 from keystone_platform.producer.stamps import HOUR_MS, time_text
 
 _WAIT_STEP_S = 0.005
@@ -226,11 +227,9 @@ class Sender:
         tally.drop(error.reason)
         self._engine.reporter.tell(error.reason.value, error.text, tally.stream, tally.cluster)
         if on_delivery:
-            try:
-                on_delivery(Delivery(guid, draft.stream, tally.cluster, error.reason, error.text))
-            except Exception as failed:
-                text = f"on_delivery raised {type(failed).__name__}: {failed}"
-                self._engine.reporter.tell("hook_failed", text, tally.stream)
+            told = Delivery(guid, draft.stream, tally.cluster, error.reason, error.text)
+            tell = self._engine.reporter.tell
+            call_hook(on_delivery, told, lambda text: tell("hook_failed", f"on_delivery {text}", tally.stream))
         if self._strict:
             raise EventDropped(draft.stream, error.reason, error.text) from error
 

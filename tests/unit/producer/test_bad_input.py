@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -102,6 +104,39 @@ def test_hooks_that_raise_harm_no_event() -> None:
     with stand_in(on_problem=fails, validate=fails) as producer:
         producer.send("s", b"{}", on_delivery=fails)
         assert producer.close(20) == Counts(1, 1)
+
+
+@pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError, KeyboardInterrupt])
+def test_a_callback_that_raises_what_ends_a_thread_does_not_end_the_one_that_serves_all(
+    raised: type[BaseException],
+) -> None:
+    problems: list[Problem] = []
+
+    def fails(_: object) -> None:
+        raise raised
+
+    with stand_in(on_problem=problems.append) as producer:
+        producer.send("s", b"{}", on_delivery=fails)  # nobody else serves it than the client's own thread
+        until(lambda: any(problem.kind == "hook_failed" for problem in problems))
+        assert producer.submit("s", b"{}").result(20).dropped is None
+
+
+def test_a_zone_that_raises_is_a_bad_time() -> None:
+    class Broken(tzinfo):
+        def utcoffset(self, _: datetime | None) -> timedelta:
+            message = "the service's own bug"
+            raise RuntimeError(message)
+
+    producer = nowhere()
+    producer.send("s", b"{}", time=datetime(2026, 1, 1, tzinfo=Broken()))
+    assert producer.close(0) == Counts(1, 0, {DropReason.BAD_TIME: 1})
+
+
+def until(told: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not told():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_clock_that_goes_back_is_told_and_guids_still_ascend(monkeypatch: pytest.MonkeyPatch) -> None:
