@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from keystone_platform.producer.accounting import DropReason
-from keystone_platform.producer.problems import LOGGER, Reporter
+from keystone_platform.producer.problems import CLIENT_LOGGER, Reporter
 from keystone_platform.producer.roster import Cluster
 from keystone_platform.producer.terms import Acks
 
@@ -70,6 +71,9 @@ _TROUBLES: Mapping[int, Trouble] = {
     KafkaError._TIMED_OUT: "unreachable",
 }
 """Kinds of problems, by the code that librdkafka tells them with."""
+
+_TLS = re.compile(r"\bSSL (connection|handshake)")
+"""What librdkafka says of a connection that TLS ended, though its code is that of any lost one."""
 
 INLINE_TURNS = 64
 """Delivery reports that one call of `send` may serve: some 50 µs, whatever came."""
@@ -132,7 +136,7 @@ class Client:
         callbacks = {"error_cb": self._tell, "stats_cb": self._take_statistics}
         properties = {**TUNING, **bounds, **cluster.kafka, **_PROMISES[acks], **callbacks}
         try:
-            self._producer = Producer(properties, logger=LOGGER)
+            self._producer = Producer(properties, logger=CLIENT_LOGGER)
         except KafkaException as error:
             raise ValueError(str(error.args[0])) from error
         self.produce = self._producer.produce
@@ -231,6 +235,8 @@ class Client:
 
     def _tell(self, error: KafkaError) -> None:
         kind = _TROUBLES.get(error.code(), "kafka")
+        if kind == "unreachable" and _TLS.search(error.str()):
+            kind = "tls"
         self._reporter.tell(kind, error.str(), cluster=self.cluster.name)
 
     def _take_statistics(self, text: str) -> None:

@@ -11,11 +11,35 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 LOGGER = logging.getLogger("keystone.producer")
-"""Where problems and librdkafka's messages go; a service that sets no handler hears nothing."""
+"""Where problems go; a service that sets no handler hears nothing."""
 LOGGER.addHandler(logging.NullHandler())
 
 QUIET_S = 60.0
 """A problem of one kind and stream is told once in so many seconds."""
+
+
+class _Sparing(logging.Filter):
+    """Lets a client say one kind of thing once in QUIET_S: librdkafka repeats itself with each attempt to connect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_at: dict[tuple[object, ...], float] = {}
+        self._since: dict[tuple[object, ...], int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        facility_and_client = record.args[:2] if isinstance(record.args, tuple) else ()
+        times = self._since.get(facility_and_client, 0) + 1
+        is_quiet = time.monotonic() - self._told_at.get(facility_and_client, -QUIET_S) < QUIET_S
+        self._since[facility_and_client] = times if is_quiet else 0
+        if not is_quiet:
+            self._told_at[facility_and_client] = time.monotonic()
+            record.msg = f"{record.msg} ({times} since last told)" if times > 1 else record.msg
+        return not is_quiet
+
+
+CLIENT_LOGGER = LOGGER.getChild("librdkafka")
+"""Where librdkafka's own messages go, and from there to LOGGER's handlers."""
+CLIENT_LOGGER.addFilter(_Sparing())
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from keystone_platform.producer.engine import Engine
 from keystone_platform.producer.health import Condition
 from keystone_platform.producer.origin import Origin
 from keystone_platform.producer.problems import Hook
-from keystone_platform.producer.roster import Cluster, Roster
+from keystone_platform.producer.roster import Cluster, Properties, Roster
 from keystone_platform.producer.sender import Draft, Sender, Validate
 from keystone_platform.producer.settings import ProducerSettings, Source, Streams
 from keystone_platform.producer.terms import Terms
@@ -61,7 +61,7 @@ class KeystoneProducer:
 
     def __init__(
         self,
-        kafka: Mapping[str, str] | Mapping[str, Mapping[str, str]],
+        kafka: Properties | Mapping[str, Properties],
         app: str,
         *,
         host: str | None = None,

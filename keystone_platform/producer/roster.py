@@ -13,7 +13,9 @@ PRIMARY = "primary"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
-Properties = Mapping[str, str]
+Value = str | int | float | bool
+
+Properties = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Roster:
         several = {key: value for key, value in kafka.items() if isinstance(value, Mapping)}
         if not several:
             alone = name or _only_primary(terms) or PRIMARY
-            return cls.single(Cluster(alone, {key: value for key, value in kafka.items() if isinstance(value, str)}))
+            plain = {key: value for key, value in kafka.items() if not isinstance(value, Mapping)}
+            return cls.single(Cluster(alone, plain))
         if len(several) < len(kafka):
             message = f"properties of clusters and names of properties are mixed: {', '.join(sorted(kafka))}"
             raise ValueError(message)

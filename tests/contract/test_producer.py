@@ -165,8 +165,11 @@ def test_what_was_sent_again_is_counted_and_is_there_once(kafka_properties: Mapp
     finally:
         broker.resume()
     assert producer.flush(30) == 0
-    time.sleep(0.3)  # until statistics tell it
     counts = producer.counts_by_place()[Place("s", "primary")]
+    end = time.monotonic() + 20
+    while counts.retried < 100 and time.monotonic() < end:  # statistics tell it
+        time.sleep(0.1)
+        counts = producer.counts_by_place()[Place("s", "primary")]
     producer.close(5)
     assert (counts.attempted, counts.acknowledged) == (1_100, 1_100)
     assert counts.retried >= 100

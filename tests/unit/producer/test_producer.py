@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import Future
 
@@ -157,6 +158,27 @@ def test_a_client_that_librdkafka_has_ended_is_replaced() -> None:
         producer.send("s", b"{}")
         assert len(producer._engine.clients.all()) == 2
         assert producer.close(20) == Counts(2, 2)
+
+
+def test_a_property_may_be_a_number_or_a_boolean() -> None:
+    told: list[Delivery] = []
+    kafka = {**NOWHERE, "linger.ms": 0, "delivery.timeout.ms": 300, "log.connection.close": False}
+    with KeystoneProducer(kafka, app="test") as producer:
+        producer.send("s", b"{}", on_delivery=told.append)
+        assert producer.flush(20) == 0
+    assert [each.dropped for each in told] == [DropReason.TIMED_OUT]
+
+
+def test_librdkafka_does_not_repeat_itself_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.INFO, "keystone.producer"),
+        KeystoneProducer({**NOWHERE, "reconnect.backoff.max.ms": 100}, app="test") as producer,
+    ):
+        producer.send("s", b"{}")
+        producer.flush(1.5)
+        producer.close(0)
+    failed = [record for record in caplog.records if record.name.endswith("librdkafka") and "FAIL" in record.message]
+    assert len(failed) == 1
 
 
 def test_a_wrong_property_is_told_at_once() -> None:
