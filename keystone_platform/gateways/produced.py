@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from keystone_platform.errors import Transient
+from keystone_platform.gateways.database_errors import code_of
 from keystone_platform.plan.produced import AuditEvent, Produced, day_of, hour_number, merged
 
 SILENT_AFTER = timedelta(minutes=5)
@@ -146,7 +147,7 @@ class SqlProduced:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            raise self._silent() from error
+            raise self._silent(error) from error
 
     def _make_ready(self) -> None:
         if self._missing and not self._missing.is_file():
@@ -157,12 +158,12 @@ class SqlProduced:
         try:
             _METADATA.create_all(self._engine)
         except OperationalError as error:
-            raise self._silent() from error
+            raise self._silent(error) from error
         self._is_ready = True
 
-    def _silent(self) -> Transient:
+    def _silent(self, error: OperationalError) -> Transient:
         where = self._engine.url.render_as_string(hide_password=True)
-        message = f"the database of producers' counts at {where} does not answer"
+        message = f"the database of producers' counts at {where} does not answer{code_of(error)}"
         return Transient(message, mend="It is the ledger's: check that it runs and is writable.")
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from keystone_platform.errors import Transient
+from keystone_platform.gateways.database_errors import code_of
 from keystone_platform.plan.hour_proof import HourProof, Standing, Verdict
 
 
@@ -127,7 +128,7 @@ class SqlProofs:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            raise self._silent() from error
+            raise self._silent(error) from error
 
     def _make_ready(self) -> None:
         if self._missing and not self._missing.is_file():
@@ -138,12 +139,12 @@ class SqlProofs:
         try:
             _METADATA.create_all(self._engine)
         except OperationalError as error:
-            raise self._silent() from error
+            raise self._silent(error) from error
         self._is_ready = True
 
-    def _silent(self) -> Transient:
+    def _silent(self, error: OperationalError) -> Transient:
         where = self._engine.url.render_as_string(hide_password=True)
-        message = f"the database of proofs at {where} does not answer"
+        message = f"the database of proofs at {where} does not answer{code_of(error)}"
         return Transient(message, mend="It is the ledger's: check that it runs and is writable.")
 
 
