@@ -160,9 +160,10 @@ def test_a_search_through_an_open_ledgers_files_leaves_it_whole_while_others_com
         ledger = SqlLedger(f"sqlite:///{file}")
         intent = intend(ledger)
         assert str(file) in files_with(tmp_path, ["other"])
+    taken = ledger.record_outcome(intent, Outcome.SUBMITTED, now=NOW)  # into a log that is gone, if the locks are
     for _ in range(2):
         with opened_by_another_process(file):
-            assert SqlLedger(f"sqlite:///{file}").latest() == ledger.latest() == {PLAN.route: intent}
+            assert SqlLedger(f"sqlite:///{file}").latest() == ledger.latest() == {PLAN.route: taken}
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT count(*) FROM other").fetchone() == (600,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
