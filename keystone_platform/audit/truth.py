@@ -203,7 +203,7 @@ class RouteAudit:
 
     def _read_dead_letters(self) -> None:
         self._session.execute('CREATE OR REPLACE TABLE dead (topic VARCHAR, part INTEGER, "offset" BIGINT)')
-        for topic in self.plan.dead_letter_topics:
+        for topic in self.plan.letters_of(self._spans):
             offsets = self._kafka.offsets(topic)
             for records in read_records(self._kafka.properties, topic, offsets):
                 self._keep_in_range("dead", _identities(list(_origins(records, self.plan, topic))))

@@ -103,7 +103,10 @@ def gateway(
             sending_properties(clusters, lambda own: {"linger.ms": str(LINGER_MS), **own, **timeout}),
             APP,
             terms=known,
-            settings=ProducerSettings(max_buffer_bytes=buffer_bytes, max_block_s=0.0),
+            # who asks has 10 s: what is stuck on a cluster that went away goes to the other one, under the same id
+            settings=ProducerSettings(
+                max_buffer_bytes=buffer_bytes, max_block_s=0.0, resend=len(clusters.declared) > 1
+            ),
             validate=declared_check(declared, validate),
             on_problem=lambda problem: typer.echo(f"{problem.kind} {problem.stream}: {problem.text}", err=True),
         )

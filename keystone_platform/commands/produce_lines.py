@@ -164,6 +164,8 @@ def _text(sender: LineSender, counts: Counts, wanted: Wanted, *, is_interrupted:
         lines += [f"blank: {each.blank:,}"] if each.blank else []
         if each.resumed_double:
             lines.append(f"at most {each.resumed_double:,} of them are there twice, from the run before")
+        if each.switched_double:
+            lines.append(f"at most {each.switched_double:,} of them are there twice, on two clusters, under one guid")
         if not each.is_ended:
             again = f"at most {each.maybe_double:,} lines behind it would be doubled" if each.maybe_double else "exact"
             lines.append(f"not sent to its end; going on from there: {again}")

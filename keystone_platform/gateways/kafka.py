@@ -16,6 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from keystone_platform.envelope import MAX_EVENT_BYTES
 from keystone_platform.errors import Terminal, Transient, UnknownOutcome
+from keystone_platform.spec.clusters import CLUSTERS_FILE
 
 MAX_MESSAGE_BYTES = MAX_EVENT_BYTES
 """Largest record of a topic that Keystone creates: a payload of 10 MB with its headers and framing."""
@@ -119,9 +120,13 @@ class ConfluentKafka:
     Args:
         properties: as a Kafka client takes them; at least `bootstrap.servers`.
         timeout_s: how long one request may take.
+        cluster: its name in clusters.yaml; None of the one that the settings name.
     """
 
-    def __init__(self, properties: Mapping[str, str], timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(
+        self, properties: Mapping[str, str], timeout_s: float = REQUEST_TIMEOUT_S, cluster: str | None = None
+    ) -> None:
+        self._cluster = cluster
         self._bootstrap = properties["bootstrap.servers"]
         self._timeout_s = timeout_s
         # log_level 0: a broker that is down is told by the errors below, not by librdkafka on stderr.
@@ -257,8 +262,14 @@ class ConfluentKafka:
             raise _Refusal(message, code=reason.code()) from error
 
     def _unreachable(self) -> Transient:
-        mend = "Start it (`keystone up` for the embedded stack), or set kafka's bootstrap.servers in the settings."
-        return Transient(f"Kafka does not answer at {self._bootstrap}", mend=mend)
+        place = (
+            f"its bootstrap_servers in {CLUSTERS_FILE}"
+            if self._cluster
+            else "kafka's bootstrap.servers in the settings"
+        )
+        mend = f"Start it (`keystone up` for the embedded stack), or set {place}."
+        named = f"Kafka's cluster {self._cluster}" if self._cluster else "Kafka"
+        return Transient(f"{named} does not answer at {self._bootstrap}", mend=mend)
 
 
 def _reached(first: int, begin: int, end: int) -> int | None:

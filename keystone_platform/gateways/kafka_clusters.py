@@ -118,7 +118,8 @@ class KafkaClusters:
         if since and known and (began - since).total_seconds() < AWAY_S:
             raise known
         if cluster.name not in self._connected:
-            self._connected[cluster.name] = ConfluentKafka(cluster.client_properties(), self._timeout_s)
+            name = cluster.name if self.clusters.file else None
+            self._connected[cluster.name] = ConfluentKafka(cluster.client_properties(), self._timeout_s, name)
         try:
             return ask(self._connected[cluster.name])
         except Transient as error:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from keystone_platform.errors import Conflict, Transient
 from keystone_platform.gateways import ledger_schemas
+from keystone_platform.gateways.database_errors import code_of
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome, job_id_of
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.schemas.compatibility import SchemaVersion
@@ -246,7 +247,8 @@ class SqlLedger:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            message = f"the ledger database at {self._engine.url.render_as_string(hide_password=True)} does not answer"
+            where = self._engine.url.render_as_string(hide_password=True)
+            message = f"the ledger database at {where} does not answer{code_of(error)}"
             raise Transient(message, mend="Check that it runs and is writable.") from error
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
-from keystone_platform.errors import Transient
+from keystone_platform.gateways.ledger_tables import LedgerTables
 from keystone_platform.plan.produced import AuditEvent, ClusterUse, Produced, day_of, hour_number, merged
 
 SILENT_AFTER = timedelta(minutes=5)
@@ -101,8 +98,6 @@ _POSITIONS = sa.Table(
     sa.Column("next", sa.BigInteger, nullable=False),
 )
 
-_LOCK_TIMEOUT_S = 10
-
 
 class SqlProduced:
     """The counts in a SQL database; makes the tables when they are missing.
@@ -113,19 +108,15 @@ class SqlProduced:
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        file = sa.make_url(url).database if url.startswith("sqlite") else None
-        self._missing = Path(file) if file and not create else None
-        options = {"timeout": _LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
-        self._engine = sa.create_engine(url, connect_args=options, pool_pre_ping=True)
-        self._is_ready = False
+        self._tables = LedgerTables(url, _METADATA, "producers' counts", create=create)
 
     def positions(self, topic: str) -> Mapping[int, int]:
         query = sa.select(_POSITIONS.c.part, _POSITIONS.c.next).where(_POSITIONS.c.topic == topic)
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             return {row.part: row.next for row in connection.execute(query)}
 
     def record(self, topic: str, events: Sequence[AuditEvent], positions: Mapping[int, int], now: datetime) -> None:
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             _take_hours(connection, events)
             _take_producers(connection, events)
             for part, offset in positions.items():
@@ -153,7 +144,7 @@ class SqlProduced:
             .order_by(_USES.c.stream, _USES.c.cluster, _USES.c.why)
         )
         found: dict[str, tuple[ClusterUse, ...]] = {}
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             for stream, cluster, why, producers in connection.execute(query):
                 use = ClusterUse(cluster=cluster, why=why, producers=producers)
                 found[stream] = (*found.get(stream, ()), use)
@@ -166,37 +157,10 @@ class SqlProduced:
             .where(which)
         )
         sums: dict[tuple[str, date], _Sum] = {}
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             for row in connection.execute(query).mappings():
                 sums.setdefault((row["stream"], day_of(row["hour"])), _Sum()).add(row)
         return {place: each.produced() for place, each in sums.items()}
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        if not self._is_ready:
-            self._make_ready()
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise self._silent() from error
-
-    def _make_ready(self) -> None:
-        if self._missing and not self._missing.is_file():
-            message = f"the ledger is gone: there is no file {self._missing}"
-            raise Transient(message, mend="Producers' counts are kept in it. Put it back, or `keystone up` makes one.")
-        with suppress(OperationalError):  # another process made the tables in the same moment
-            _METADATA.create_all(self._engine)
-        try:
-            _METADATA.create_all(self._engine)
-        except OperationalError as error:
-            raise self._silent() from error
-        self._is_ready = True
-
-    def _silent(self) -> Transient:
-        where = self._engine.url.render_as_string(hide_password=True)
-        message = f"the database of producers' counts at {where} does not answer"
-        return Transient(message, mend="It is the ledger's: check that it runs and is writable.")
 
 
 class _Sum:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
-from keystone_platform.errors import Transient
+from keystone_platform.gateways.ledger_tables import LedgerTables
 from keystone_platform.plan.hour_proof import HourProof, Standing, Verdict
 
 
@@ -52,8 +49,6 @@ _PROOFS = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
 )
 
-_LOCK_TIMEOUT_S = 10
-
 _HOURS_PER_QUERY = 500
 
 
@@ -66,11 +61,7 @@ class SqlProofs:
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        file = sa.make_url(url).database if url.startswith("sqlite") else None
-        self._missing = Path(file) if file and not create else None
-        options = {"timeout": _LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
-        self._engine = sa.create_engine(url, connect_args=options, pool_pre_ping=True)
-        self._is_ready = False
+        self._tables = LedgerTables(url, _METADATA, "proofs", create=create)
 
     def record(self, proof: HourProof) -> None:
         one_hour = (_PROOFS.c.table_name == proof.table) & (_PROOFS.c.hour == proof.hour)
@@ -85,7 +76,7 @@ class SqlProofs:
             "document": proof.model_dump_json(),
         }
         kept = sa.select(_PROOFS.c.made_at).where(one_hour).order_by(_PROOFS.c.made_at.desc()).limit(KEPT)
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             connection.execute(_PROOFS.delete().where(one_hour & (_PROOFS.c.made_at == proof.made_at)))
             connection.execute(_PROOFS.insert().values(values))
             oldest = min(connection.execute(kept).scalars())
@@ -94,7 +85,7 @@ class SqlProofs:
     def newest(self, table: str, hours: Collection[datetime]) -> Mapping[datetime, HourProof]:
         wanted = sorted(hours)
         found: dict[datetime, HourProof] = {}
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             for start in range(0, len(wanted), _HOURS_PER_QUERY):
                 some = _PROOFS.c.hour.in_(wanted[start : start + _HOURS_PER_QUERY])
                 for text in connection.execute(_newest(table, _PROOFS.c.document).where(some)).scalars():
@@ -105,12 +96,12 @@ class SqlProofs:
     def history(self, table: str, hour: datetime) -> tuple[HourProof, ...]:
         of_hour = (_PROOFS.c.table_name == table) & (_PROOFS.c.hour == hour)
         query = sa.select(_PROOFS.c.document).where(of_hour).order_by(_PROOFS.c.made_at.desc())
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             return tuple(map(HourProof.model_validate_json, connection.execute(query).scalars()))
 
     def verdicts(self, table: str) -> Mapping[datetime, Verdict]:
         columns = (_PROOFS.c.hour, _PROOFS.c.made_at, _PROOFS.c.standing, _PROOFS.c.row_count, _PROOFS.c.sequence)
-        with self._transaction() as connection:
+        with self._tables.transaction() as connection:
             rows = connection.execute(_newest(table, *columns)).all()
         return {
             _utc(hour): Verdict(
@@ -118,33 +109,6 @@ class SqlProofs:
             )
             for hour, made_at, standing, count, sequence in rows
         }
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        if not self._is_ready:
-            self._make_ready()
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise self._silent() from error
-
-    def _make_ready(self) -> None:
-        if self._missing and not self._missing.is_file():
-            message = f"the ledger is gone: there is no file {self._missing}"
-            raise Transient(message, mend="Proofs are kept in it. Put it back, or `keystone up` makes a new one.")
-        with suppress(OperationalError):  # another process made the table in the same moment
-            _METADATA.create_all(self._engine)
-        try:
-            _METADATA.create_all(self._engine)
-        except OperationalError as error:
-            raise self._silent() from error
-        self._is_ready = True
-
-    def _silent(self) -> Transient:
-        where = self._engine.url.render_as_string(hide_password=True)
-        message = f"the database of proofs at {where} does not answer"
-        return Transient(message, mend="It is the ledger's: check that it runs and is writable.")
 
 
 def _newest(table: str, *columns: sa.Column[Any]) -> sa.Select[Any]:

@@ -20,6 +20,7 @@ STATUS: Mapping[DropReason, HTTPStatus] = {
     DropReason.TIMED_OUT: HTTPStatus.SERVICE_UNAVAILABLE,
     DropReason.REFUSED: HTTPStatus.SERVICE_UNAVAILABLE,
     DropReason.CLOSED: HTTPStatus.SERVICE_UNAVAILABLE,
+    DropReason.NO_CLUSTER: HTTPStatus.SERVICE_UNAVAILABLE,
     DropReason.NOT_BYTES: HTTPStatus.BAD_REQUEST,
     DropReason.BAD_TIME: HTTPStatus.BAD_REQUEST,
     DropReason.BAD_ATTRIBUTE: HTTPStatus.BAD_REQUEST,
@@ -53,8 +54,8 @@ class Outcome:
 
     Attributes:
         status: as if it had come alone.
-        answer: the same for programs: `guid`, `stream`, `partition`, `offset` of one that Kafka has; else `error`, a
-            DropReason's value or MALFORMED, `text` and, where it is one, `place`.
+        answer: the same for programs: `guid`, `stream`, `cluster`, `partition`, `offset` of one that Kafka has; else
+            `error`, a DropReason's value or MALFORMED, `text` and, where it is one, `place`.
     """
 
     status: HTTPStatus
@@ -65,7 +66,8 @@ class Outcome:
         """Return the outcome of an event that the producer was handed."""
         about = {"guid": delivery.guid, "stream": delivery.stream}
         if delivery.dropped is None:
-            return cls(OK, {**about, "partition": delivery.partition, "offset": delivery.offset})
+            place = {"cluster": delivery.cluster, "partition": delivery.partition, "offset": delivery.offset}
+            return cls(OK, {**about, **place})
         return cls(STATUS[delivery.dropped], {**about, "error": delivery.dropped.value, "text": delivery.text})
 
     @classmethod

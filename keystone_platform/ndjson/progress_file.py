@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,18 @@ class Reached:
     Attributes:
         acknowledged: everything before it has an outcome that sending again would not change.
         announced: lines that may have been sent, this many from the beginning of the file.
+        switched_double: lines before the acknowledged place that may be on two clusters, of a run that has not told it.
     """
 
     identity: Identity
     acknowledged: Place
     announced: int
+    switched_double: int = 0
 
     @property
     def maybe_double(self) -> int:
-        """Lines behind the acknowledged place that may be in Kafka already."""
-        return max(0, self.announced - self.acknowledged.line)
+        """Lines that may be there twice if the file is sent on from the acknowledged place."""
+        return max(0, self.announced - self.acknowledged.line) + self.switched_double
 
 
 class ProgressFile:
@@ -98,7 +100,7 @@ class ProgressFile:
             raise InvalidSpec(message, file=name, mend=f"Remove {self._file} to send it from its beginning.")
         return found
 
-    def note(self, name: str, acknowledged: Place, announced: int) -> None:
+    def note(self, name: str, acknowledged: Place, announced: int, switched_double: int = 0) -> None:
         """Write what was reached of that file; durable when it returns (some milliseconds).
 
         Raises:
@@ -106,9 +108,9 @@ class ProgressFile:
         """
         at = next((number for number, each in enumerate(self._reached) if each.identity.is_now(name)), None)
         if at is None:
-            self._reached.append(Reached(Identity.of(name), acknowledged, announced))
+            self._reached.append(Reached(Identity.of(name), acknowledged, announced, switched_double))
         else:
-            self._reached[at] = replace(self._reached[at], acknowledged=acknowledged, announced=announced)
+            self._reached[at] = Reached(self._reached[at].identity, acknowledged, announced, switched_double)
         document = {"version": VERSION, "stream": self._stream, "files": [asdict(each) for each in self._reached]}
         fresh = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         with fresh.open("w", encoding="utf-8") as file:
@@ -135,4 +137,5 @@ def _read(file: Path, stream: str) -> list[Reached]:
 
 
 def _reached(value: Mapping[str, Any]) -> Reached:
-    return Reached(Identity(**value["identity"]), Place(**value["acknowledged"]), int(value["announced"]))
+    double = int(value.get("switched_double", 0))  # files of before there were two clusters have none
+    return Reached(Identity(**value["identity"]), Place(**value["acknowledged"]), int(value["announced"]), double)

@@ -25,6 +25,8 @@ MOST_ON_THEIR_WAY = 20_000
 
 _SOON_S, _LATE_S = 0.5, 1.0
 
+_UNANSWERED = (None, DropReason.TIMED_OUT, DropReason.CLOSED)
+
 _AT_FAULT = frozenset(
     {
         DropReason.TOO_LARGE,
@@ -69,6 +71,7 @@ class FileResult:
         bad: lines that are no events, by reason; told as `file:line`.
         resumed_double: lines that an earlier run may have sent already; known when this one began.
         maybe_double: the same for the next run: lines behind `acknowledged` that may be in Kafka.
+        switched_double: lines that went to another cluster when theirs was sick, and may be on both under one guid.
         is_ended: whether it was read to its end and all of it has its outcome.
     """
 
@@ -80,6 +83,7 @@ class FileResult:
     bad: Counter[str] = field(default_factory=Counter)
     resumed_double: int = 0
     maybe_double: int = 0
+    switched_double: int = 0
     is_ended: bool = False
 
 
@@ -155,7 +159,7 @@ class LineSender:
         result.is_ended = is_read and not self._open and self.failure is None
         result.maybe_double = self._last_arrived() - result.acknowledged.line if self._open else 0
         announced = result.acknowledged.line + result.maybe_double
-        self._note(result, announced)
+        self._note(result, announced, is_told=True)
         self._open.clear()
 
     def _last_arrived(self) -> int:
@@ -231,6 +235,7 @@ class LineSender:
                     return
                 self._tell(place)
             result.acknowledged = sent.end
+            result.switched_double += delivery.is_resent
             self._open.popleft()
 
     def _announce(self, line: int, result: FileResult) -> None:
@@ -243,16 +248,17 @@ class LineSender:
             self._ahead = max(self._ahead // 2, LEAST_AHEAD)
         self._note(result, line + self._ahead)
 
-    def _note(self, result: FileResult, announced: int) -> None:
+    def _note(self, result: FileResult, announced: int, *, is_told: bool = False) -> None:
         if self._progress and result.file != STDIN:
             self._settle(result)
             self._announced = announced
-            self._progress.note(result.file, result.acknowledged, announced)
+            double = 0 if is_told else result.switched_double
+            self._progress.note(result.file, result.acknowledged, announced, double)
 
 
 def _may_have_arrived(sent: _Sent) -> bool:
-    """Whether it may be in Kafka: it is, its outcome is open, or it was given up without an answer."""
+    """Whether it may be in Kafka: it is, its outcome is open, or it was given up without an answer of some cluster."""
     delivery = sent.delivery
     if delivery is _BAD:
         return False
-    return delivery is None or delivery.dropped in (None, DropReason.TIMED_OUT, DropReason.CLOSED)
+    return delivery is None or delivery.is_resent or delivery.dropped in _UNANSWERED

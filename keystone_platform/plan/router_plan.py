@@ -7,6 +7,7 @@ and no secret: those come from the settings where it runs.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -217,6 +218,12 @@ class RouterPlan(PlanPart):
     def dead_letter_topics(self) -> tuple[str, ...]:
         """The topics of dead letters: an event's letter stays on the cluster that the event came by."""
         return self.source.on_each(self.dead_letter_topic)
+
+    def letters_of(self, topics: Collection[str]) -> tuple[str, ...]:
+        """Return the topics of dead letters on the clusters of these topics, which the router reads."""
+        sides = (self.source.primary_topics, self.source.standby_topics)
+        on_each = zip(self.dead_letter_topics, sides, strict=False)  # no standby, no letters there
+        return tuple(letters for letters, read in on_each if not set(read).isdisjoint(topics))
 
     def canonical_json(self) -> str:
         """Return the plan as JSON whose bytes depend on its values only."""

@@ -21,6 +21,7 @@ class Delivery:
         text: the same for people.
         partition: where it is; None when it was dropped, or Kafka did not say.
         offset: its place there.
+        is_resent: whether another cluster was sent it before and may have it too, under the same guid.
     """
 
     guid: str
@@ -30,6 +31,7 @@ class Delivery:
     text: str = ""
     partition: int | None = None
     offset: int | None = None
+    is_resent: bool = False
 
     @property
     def acknowledged(self) -> bool:

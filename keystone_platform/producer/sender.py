@@ -200,6 +200,7 @@ class Sender:
     def _again(self, lane: Lane, event: _Event, guid: str, on_delivery: OnDelivery | None) -> Again:
         """Return what sends the event to the cluster that is used by then, if that is another one."""
         rest = replace(event, payload=b"", key=None)  # the report has both
+        follow = on_delivery and _resent(on_delivery)
 
         def send(error: KafkaError, message: Message) -> bool:
             try:
@@ -213,12 +214,12 @@ class Sender:
             whole = replace(rest, payload=message.value() or b"", key=message.key())
             try:
                 has_room = fresh.buffer.used + whole.size <= fresh.buffer.limit
-                if not (has_room and self._produce(fresh, whole, guid, on_delivery)):
+                if not (has_room and self._produce(fresh, whole, guid, follow)):
                     fresh.drop(DropReason.QUEUE_FULL, "no room to send it again")
-                    Followed(fresh, guid, 0, on_delivery, self._engine.reporter).dropped(DropReason.QUEUE_FULL, "")
+                    Followed(fresh, guid, 0, follow, self._engine.reporter).dropped(DropReason.QUEUE_FULL, "")
             except Refused as refused:
                 fresh.drop(refused.reason, refused.text)
-                Followed(fresh, guid, 0, on_delivery, self._engine.reporter).dropped(refused.reason, refused.text)
+                Followed(fresh, guid, 0, follow, self._engine.reporter).dropped(refused.reason, refused.text)
             return True
 
         return send
@@ -232,6 +233,10 @@ class Sender:
             call_hook(on_delivery, told, lambda text: tell("hook_failed", f"on_delivery {text}", tally.stream))
         if self._strict:
             raise EventDropped(draft.stream, error.reason, error.text) from error
+
+
+def _resent(on_delivery: OnDelivery) -> OnDelivery:
+    return lambda delivery: on_delivery(replace(delivery, is_resent=True))
 
 
 def _now_header(millis: int) -> Header:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from keystone_platform.errors import Conflict, Transient
+from keystone_platform.gateways import ledger as ledger_module
 from keystone_platform.gateways.ledger import SqlLedger
 from keystone_platform.plan.deployment import Cause, Deployment, End, Outcome
 from keystone_platform.schemas.document import Contract
 from keystone_platform.spec.types import Field, Scalar, Struct
 from tests.control.fakes import a_plan
+from tests.e2e.canaries import files_with
 
 PLAN = a_plan()
 NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -128,6 +133,42 @@ def test_of_two_who_stop_a_router_at_once_one_is_told_and_one_that_died_is_succe
     assert ledger.intend_stop(begun, now=NOW + timedelta(minutes=5)).stop_intended_at == NOW + timedelta(minutes=5)
 
 
+ANOTHER_PROCESS = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as connection:
+    connection.executemany("INSERT INTO other VALUES (?)", [("x" * 500,)] * 200)
+print("open", flush=True)
+sys.stdin.read()
+connection.close()
+"""
+
+
+@contextmanager
+def opened_by_another_process(file: Path) -> Iterator[None]:
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout and other.stdout.readline() == b"open\n"
+        yield
+
+
+def test_a_search_through_an_open_ledgers_files_leaves_it_whole_while_others_come_and_go(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE other (text)")
+    with opened_by_another_process(file):
+        ledger = SqlLedger(f"sqlite:///{file}")
+        intent = intend(ledger)
+        assert str(file) in files_with(tmp_path, ["other"])
+    taken = ledger.record_outcome(intent, Outcome.SUBMITTED, now=NOW)  # into a log that is gone, if the locks are
+    for _ in range(2):
+        with opened_by_another_process(file):
+            assert SqlLedger(f"sqlite:///{file}").latest() == ledger.latest() == {PLAN.route: taken}
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT count(*) FROM other").fetchone() == (600,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
 def test_a_ledger_whose_file_is_gone_is_not_made_anew_by_a_look(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     with pytest.raises(Transient, match=r"gone: there is no file .*ledger\.db"):
@@ -154,6 +195,16 @@ def test_of_many_who_intend_the_same_epoch_at_once_exactly_one_wins(url: str) ->
     for racer in racers:
         racer.join()
     assert (len(won), len(lost)) == (1, 7)
+
+
+def test_a_locked_ledger_is_told_by_sqlites_name_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "_LOCK_TIMEOUT_S", 0)
+    file = tmp_path / "ledger.db"
+    ledger = SqlLedger(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Transient, match=r"does not answer \(SQLITE_BUSY\)"):
+            ledger.latest()
 
 
 def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:

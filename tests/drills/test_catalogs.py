@@ -24,6 +24,7 @@ from keystone_platform.stack.state import CATALOG_VARIABLE
 from keystone_platform.wiring import connect
 from tests.contract.catalog_gateway import CLIENT, TOKEN, gateway
 from tests.contract.catalog_servers import PASSWORD, free_port, postgres, rest_catalog
+from tests.e2e.canaries import files_with
 from tests.e2e.platform import Counted, Platform, stream_yaml
 
 pytestmark = [pytest.mark.stack, pytest.mark.drill, pytest.mark.timeout(900)]
@@ -82,8 +83,7 @@ def lands_exactly(platform: Platform) -> None:
 def whereabouts(platform: Platform, canaries: tuple[str, ...]) -> list[str]:
     """Return the files of the stack, and the answers of Flink about the job, that hold one of the secrets."""
     words = [canary.encode() for canary in canaries]
-    files = (path for path in platform.stack.home.folder.rglob("*") if path.is_file() and not path.is_symlink())
-    found = [str(path) for path in files if any(word in path.read_bytes() for word in words)]
+    found = files_with(platform.stack.home.folder, canaries)
     job = f"{platform.settings.flink_rest}/jobs/{platform.latest(ROUTE).job_id}"
     for place in ("", "/plan", "/config", "/exceptions"):
         answer = httpx.get(job + place, timeout=10).content

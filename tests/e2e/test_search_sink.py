@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -30,6 +29,7 @@ from keystone_platform.plan.stall import LEAST_PATIENCE, Finding, Judged, Kind, 
 from keystone_platform.settings import SearchSettings
 from keystone_platform.stack.embedded import EmbeddedStack
 from keystone_platform.wiring import connect
+from tests.e2e.canaries import files_with
 from tests.e2e.platform import Platform, wait_for
 from tests.e2e.search_proxy import Gate, SearchGate
 
@@ -202,12 +202,6 @@ def test_the_password_is_nowhere_but_in_its_file(found: Found) -> None:
     told = {path: httpx.get(f"{rest}/jobs/{job}{path}", timeout=10).text for path in paths}
     assert job in told[""]
     assert [path for path, text in told.items() if CANARY in text] == []
-    home: Path = found.platform.stack.home.folder
-    leaks = [
-        str(path.relative_to(home))
-        for path in home.rglob("*")
-        if path.is_file() and not path.is_symlink() and CANARY.encode() in path.read_bytes()
-    ]
-    assert leaks == []
+    assert files_with(found.platform.stack.home.folder, [CANARY]) == []
     assert CANARY not in found.platform.plan(SEARCH).canonical_json()
     assert found.gate.without_password == 0

@@ -18,6 +18,7 @@ from keystone_platform.dead_letters.sending import replayed_headers
 from keystone_platform.dead_letters.summary import Summary
 from keystone_platform.dead_letters.text import as_json, shown
 from keystone_platform.gateways.kafka import Offsets
+from tests.unit.flink_jobs.plans import on_two_clusters, warehouse
 
 DIED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -167,3 +168,11 @@ def test_replays_on_two_clusters_are_told_as_one() -> None:
     assert whole.routes == {"plays.x": ReplayCounts("plays.x", letters=7, sent=6, cut=1)}
     assert (whole.strangers, whole.sent) == ({"plays.y": 5}, 6)
     assert whole.begin == {"plays.replay.x": {0: 1}, "b.plays.replay.x": {0: 2}}
+
+
+def test_the_letters_of_a_cluster_that_answers_are_found_without_asking_the_one_that_is_away() -> None:
+    plan = on_two_clusters(warehouse())
+    assert plan.letters_of(["kafka-b.playback.replay.warehouse"]) == ("kafka-b.playback.dlq",)
+    assert plan.letters_of(["playback"]) == ("playback.dlq",)
+    assert plan.letters_of(plan.source.topics) == plan.dead_letter_topics
+    assert warehouse().letters_of(["playback"]) == ("playback.dlq",)

@@ -49,6 +49,11 @@ def test_a_topics_name_tells_its_cluster(topic: str, cluster: str) -> None:
     assert KafkaClusters(DECLARED, lambda: {"clicks": "ads"}).cluster_of(topic).name == cluster
 
 
+def test_a_cluster_that_is_away_is_told_by_its_name_and_where_its_address_is_declared() -> None:
+    with pytest.raises(Transient, match=r"cluster standby does not answer at 127\.0\.0\.1:2.*clusters\.yaml"):
+        KafkaClusters(DECLARED, timeout_s=0.2).offsets("standby.plays")
+
+
 def test_a_file_that_breaks_leaves_the_clusters_as_they_were(tmp_path: Path) -> None:
     env = {"KEYSTONE_HOME": str(tmp_path / "home"), "KEYSTONE_STREAMS": str(tmp_path / "streams")}
     (tmp_path / "streams").mkdir()
@@ -78,7 +83,7 @@ def test_producers_counts_are_looked_for_on_every_cluster() -> None:
 
 def test_a_cluster_that_is_away_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ends:
-        def __init__(self, properties: dict[str, str], timeout_s: float) -> None:
+        def __init__(self, properties: dict[str, str], timeout_s: float, _cluster: str | None) -> None:
             self.is_away = properties["bootstrap.servers"].endswith(":2")
 
         def ends(self, topics: list[str]) -> dict[str, int]:
@@ -98,7 +103,7 @@ def test_a_cluster_that_is_away_holds_up_one_call_and_is_asked_again_later(monke
     clock, asked = FakeClock(), list[str]()
 
     class Silent:
-        def __init__(self, properties: dict[str, str], timeout_s: float) -> None:
+        def __init__(self, properties: dict[str, str], timeout_s: float, _cluster: str | None) -> None:
             self.timeout_s = timeout_s
 
         def offsets(self, topic: str) -> None:

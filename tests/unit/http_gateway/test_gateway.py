@@ -19,8 +19,17 @@ from keystone_platform.errors import InvalidSpec, KeystoneError, Terminal
 from keystone_platform.http_gateway.access import KEPT_S, Bearer
 from keystone_platform.http_gateway.app import Bounds, Gateway
 from keystone_platform.http_gateway.body import Room, Unread
+from keystone_platform.http_gateway.outcomes import Outcome
 from keystone_platform.http_gateway.server import Place, bind
-from keystone_platform.producer import Counts, DropReason, KeystoneProducer, ProducerSettings, StreamTerms, Terms
+from keystone_platform.producer import (
+    Counts,
+    Delivery,
+    DropReason,
+    KeystoneProducer,
+    ProducerSettings,
+    StreamTerms,
+    Terms,
+)
 from tests.unit.producer.clients import NOWHERE, stand_in
 
 BUFFER = 4 * 1024 * 1024
@@ -70,7 +79,14 @@ def test_an_event_in_either_mode_is_answered_when_kafka_has_it(
     assert status == 200
     assert answer["guid"] == "e-1"
     assert answer["stream"] == ("clicks" if "clicks" in path else "playback")
-    assert answer["offset"] >= 0
+    assert (answer["cluster"], answer["offset"] >= 0) == ("primary", True)
+
+
+@pytest.mark.parametrize("reason", DropReason)
+def test_whatever_drops_an_event_has_a_status(reason: DropReason) -> None:
+    outcome = Outcome.of(Delivery("e-1", "playback", "primary", reason, "text"))
+    assert outcome.status >= 400
+    assert outcome.answer["error"] == reason.value
 
 
 def test_a_batch_that_kafka_has_is_answered_200_with_each_place(client: TestClient) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,20 @@ class Killed(BaseException):
 
 
 class SlowKafka:
-    """Acknowledges what it was sent when it is told to, and drops what `fate` says."""
+    """Acknowledges what it was sent when it is told to, and drops what `fate` says.
 
-    def __init__(self, fate: Callable[[bytes], DropReason | None] = lambda _: None, kill_at: int | None = None) -> None:
+    Args:
+        kill_at: so many events were sent when the process is killed.
+        resent: of which events it says that another cluster may have them too.
+    """
+
+    def __init__(
+        self,
+        fate: Callable[[bytes], DropReason | None] = lambda _: None,
+        kill_at: int | None = None,
+        resent: Container[bytes] = (),
+    ) -> None:
+        self._resent = resent
         self.arrived: list[bytes] = []
         self._fate = fate
         self._kill_at = kill_at
@@ -53,7 +64,7 @@ class SlowKafka:
             dropped = self._fate(payload)
             if dropped is None:
                 self.arrived.append(payload)
-            on_delivery(Delivery("", "s", "primary", dropped, "text"))
+            on_delivery(Delivery("", "s", "primary", dropped, "text", is_resent=payload in self._resent))
         del self._open[:events]
 
 
@@ -158,6 +169,28 @@ def test_an_event_that_kafka_gave_up_ends_the_run_before_it(tmp_path: Path, file
     (resumed,) = run(rest, [file], tmp_path / "progress")[0].results
     assert set(kafka.arrived) | set(rest.arrived) == {event(number) for number in range(200)}
     assert len(set(kafka.arrived) & set(rest.arrived)) <= resumed.resumed_double == result.maybe_double
+
+
+def test_lines_that_went_to_another_cluster_are_told_once_also_if_the_run_is_killed(tmp_path: Path, file: Path) -> None:
+    file.write_bytes(b"".join(event(number) + b"\n" for number in range(2_000)))
+    switched = [event(number) for number in range(20, 30)]
+    (whole,) = run(SlowKafka(resent=switched), [file], tmp_path / "orderly")[0].results
+    (after,) = run(SlowKafka(), [file], tmp_path / "orderly")[0].results
+    assert (whole.switched_double, after.resumed_double) == (10, 0)
+
+    with suppress(Killed):
+        run(SlowKafka(resent=switched, kill_at=1_900), [file], tmp_path / "killed")
+    known = ProgressFile(tmp_path / "killed", "s").find(str(file))
+    assert known and known.switched_double == 10
+    (rest,) = run(SlowKafka(), [file], tmp_path / "killed")[0].results
+    assert rest.resumed_double == 10 + known.announced - known.acknowledged.line
+    assert rest.switched_double == 0
+
+
+def test_a_line_that_a_second_cluster_had_no_room_for_may_be_on_the_first(tmp_path: Path, file: Path) -> None:
+    kafka = SlowKafka(lambda payload: DropReason.QUEUE_FULL if payload == event(199) else None, resent=[event(199)])
+    (result,) = run(kafka, [file], tmp_path / "progress")[0].results
+    assert (result.acknowledged.line, result.maybe_double) == (199, 1)
 
 
 def test_a_line_at_fault_is_told_with_its_place_and_the_rest_goes(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_what_was_stuck_is_sent_again_with_its_guid_where_that_is_wished() -> No
     counts = producer.close(20)
     assert counts.acknowledged == counts.attempted
     assert {each.guid: each.cluster for each in told} == dict.fromkeys(guids, "b")
+    assert all(each.is_resent for each in told)
     assert len(told) == 50
     assert producer.counts_by_place()[Place("s", "a")] == Counts()
     assert producer.buffer_bytes == 0
