@@ -15,7 +15,9 @@ from keystone_platform.plan.plan_router import plan_fleet
 from keystone_platform.plan.submission import Submission
 from keystone_platform.settings import S3Settings, Settings
 from keystone_platform.spec.loader import load_streams
-from tests.control.fakes import CHECKPOINTS, FakeClock, FakeFlink, FakeObjects
+from tests.control.fake_flink import FakeFlink
+from tests.control.fake_servers import FakeClock, FakeObjects
+from tests.control.fakes import CHECKPOINTS
 
 EPOCHS = 20
 """Deployments of each route that the ledger remembers: history is kept forever."""

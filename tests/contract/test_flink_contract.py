@@ -26,8 +26,9 @@ from keystone_platform.plan.recovery import METADATA_HEAD_BYTES, checkpoint_id
 from keystone_platform.plan.router_plan import RouterPlan
 from keystone_platform.plan.submission import Submission, SubmitOutcome
 from keystone_platform.producer.producer import KeystoneProducer
+from tests.control.fake_flink import FakeFlink
 from tests.control.fake_flink_rest import serve
-from tests.control.fakes import FakeFlink, a_plan, make_world
+from tests.control.fakes import a_plan, make_world
 from tests.e2e.platform import Platform, stream_yaml, wait_for
 from tests.kubernetes.world import KUBECONFIG_VARIABLE, kubernetes_world
 

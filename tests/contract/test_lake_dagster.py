@@ -27,7 +27,7 @@ from keystone_platform.settings import SETTINGS_VARIABLE, STREAMS_VARIABLE
 from keystone_platform.spec.loader import load_streams_leniently
 from tests.contract.folder_store import FolderStore
 from tests.contract.lake_tables import ELEVEN, TEN, lake_with_table, land, local_settings, warehouse_plan
-from tests.control.fakes import FakeKafka
+from tests.control.fake_servers import FakeKafka
 
 STREAM = """
 stream: playback

@@ -11,7 +11,8 @@ from keystone_platform.control.sweep import RouteStatus
 from keystone_platform.plan.deployment import Cause, Deployment, Outcome
 from keystone_platform.plan.healing import FIRST_BACKOFF, MAX_ATTEMPTS, SETTLED
 from keystone_platform.plan.lifecycle import ACT_TIMEOUT, Lifecycle
-from tests.control.fakes import FakeClock, a_plan
+from tests.control.fake_servers import FakeClock
+from tests.control.fakes import a_plan
 
 ROUTE = "playback.warehouse"
 

@@ -19,7 +19,9 @@ from keystone_platform.control.sweep import RouteStatus, sweep
 from keystone_platform.errors import Transient
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.progress import JobProgress, Measurement
-from tests.control.fakes import FakeFlink, FakeKafka, World, a_plan, make_world
+from tests.control.fake_flink import FakeFlink
+from tests.control.fake_servers import FakeKafka
+from tests.control.fakes import World, a_plan, make_world
 
 PLANS = [a_plan(f"s{number}.warehouse", table=f"events.t{number}") for number in range(10)]
 ROUTES = [plan.route for plan in PLANS]

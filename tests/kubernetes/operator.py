@@ -19,7 +19,7 @@ from keystone_platform.errors import KeystoneError, Terminal
 from keystone_platform.gateways.flink_deployment import API_VERSION
 from keystone_platform.plan.observation import JobState
 from keystone_platform.plan.submission import ApplicationRequest
-from tests.control.fakes import FakeFlink
+from tests.control.fake_flink import FakeFlink
 
 FINALIZER = "flinkdeployments.flink.apache.org/finalizer"
 

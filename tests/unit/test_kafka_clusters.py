@@ -13,7 +13,7 @@ from keystone_platform.plan.submission import Connection
 from keystone_platform.settings import S3Settings, Settings, last_good_folder
 from keystone_platform.spec.clusters import Cluster, Clusters
 from keystone_platform.spec.last_good import load_or_remember
-from tests.control.fakes import FakeClock
+from tests.control.fake_servers import FakeClock
 
 DECLARED = Clusters(
     {name: Cluster(name, f"127.0.0.1:{port}") for port, name in enumerate(("main", "standby", "ads"), 1)},
