@@ -97,7 +97,7 @@ class Demo:
     def _produce(self, events: int, mix: Mix, watches: Sequence[RouteWatch]) -> None:
         """Send all events but one, wait until they are landed, then time the last one."""
         streams = [route.stream for route in self._routes]
-        with new_producer(self._settings.kafka, streams) as producer, Progress(self._console, self._clock) as progress:
+        with new_producer(self._settings, streams) as producer, Progress(self._console, self._clock) as progress:
             todo = shares(streams, max(events - 1, 0))
             with Sending(producer, todo, self._clock, rate=events / PRODUCE_S, mix=mix) as sending:
                 self._follow(watches, sending, progress)
@@ -141,7 +141,7 @@ class Demo:
         """Send the last event and time how long it takes until DuckDB sees it."""
         route = self._routes[0]
         event = passing_event(route.plan, route.stream, self._clock)
-        with new_producer(self._settings.kafka, [route.stream]) as producer:
+        with new_producer(self._settings, [route.stream]) as producer:
             sent = self._now()
             guid = producer.send(route.stream.stream, event.payload)
             while not self._is_visible(route.table, guid):

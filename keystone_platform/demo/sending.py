@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,8 +11,11 @@ from keystone_platform.audit.expectation import Expectation, Fate, create_expect
 from keystone_platform.audit.records import Record
 from keystone_platform.errors import Terminal
 from keystone_platform.gateways.clock import Clock
+from keystone_platform.gateways.kafka_clusters import connect_kafka, sending_properties
+from keystone_platform.plan.producing import plan_producers
 from keystone_platform.plan.router_plan import RouterPlan
-from keystone_platform.producer import KeystoneProducer
+from keystone_platform.producer import KeystoneProducer, Terms
+from keystone_platform.settings import Settings
 from keystone_platform.spec.models import StreamSpec
 from keystone_platform.synthetic.events import Mix, SyntheticEvent, synthetic_events
 
@@ -42,9 +45,11 @@ def shares(streams: Sequence[StreamSpec], events: int) -> tuple[Share, ...]:
     return tuple(Share(stream, each + (number < rest)) for number, stream in enumerate(streams))
 
 
-def new_producer(kafka: Mapping[str, str], streams: Sequence[StreamSpec]) -> KeystoneProducer:
-    """Return a producer that knows the streams' topics."""
-    return KeystoneProducer(kafka, APP, topics={stream.stream: stream.topic_name for stream in streams})
+def new_producer(settings: Settings, streams: Sequence[StreamSpec]) -> KeystoneProducer:
+    """Return a producer of the streams on their declared terms, so that what it counted closes their sums."""
+    clusters = connect_kafka(settings).clusters
+    terms = Terms.of(plan_producers(streams, clusters).model_dump(mode="json"))
+    return KeystoneProducer(sending_properties(clusters), APP, terms=terms)
 
 
 class Sending:
