@@ -127,7 +127,8 @@ def _show(outcome: Outcome, console: Console) -> None:
     for text in outcome.wrong:
         console.print(f"wrong: {text}", style="red", markup=False, highlight=False)
     if not outcome.wrong:
-        console.print(f"\nevery event accounted for, in {outcome.seconds:.0f} s", style="bold green", highlight=False)
+        text = f"\nevery event accounted for, {outcome.seconds:.0f} s after the first one was sent"
+        console.print(text, style="bold green", highlight=False)
 
 
 def _seconds(value: float | None) -> str:
