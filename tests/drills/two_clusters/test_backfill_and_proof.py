@@ -79,10 +79,11 @@ def send(twins: Twins, cluster: str, hour: datetime, events: int = EVENTS) -> No
     fleet = load_streams(twins.platform.streams)
     terms = Terms.of(plan_producers([fleet.stream(STREAM).spec], fleet.clusters).model_dump(mode="json"))
     kafka = fleet.clusters.cluster(cluster).client_properties()
-    with KeystoneProducer(kafka, "tests", terms=terms, cluster=cluster) as producer:
+    with KeystoneProducer({cluster: kafka}, "tests", terms=terms) as producer:
         for number in range(twins.sent, twins.sent + events):
             producer.send(STREAM, event(number), b"%d" % number, hour + timedelta(seconds=number))
         assert producer.flush(60) == 0
+        assert producer.counts().dropped_total == 0
     twins.sent += events
 
 

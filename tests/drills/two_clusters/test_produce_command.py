@@ -66,7 +66,8 @@ def test_killed_producer_goes_on_from_its_progress_file_while_the_primary_is_awa
     print(f"went on in {time.monotonic() - began:.1f} s without the primary: {told}\n{again.stderr}")
     assert (again.returncode, told["dropped"]) == (0, {})
     lines.start_all()
-    landed(lines, LINES, most_twice=told["files"][0]["resumed_double"], first=LINES)
+    (of_file,) = told["files"]
+    landed(lines, LINES, most_twice=of_file["resumed_double"] + of_file["switched_double"], first=LINES)
     assert before <= lines.platform.counted(STREAM).rows
 
 
