@@ -158,6 +158,11 @@ class Client:
         return self._serve(1 << 60, seconds, self._producer.flush)
 
     @property
+    def outstanding(self) -> int:
+        """Events, audit events and reports that are on their way."""
+        return len(self._producer)
+
+    @property
     def is_serving(self) -> bool:
         """Whether the caller is within a report of this client."""
         return threading.get_ident() in self._serving
@@ -206,9 +211,9 @@ class Client:
         me = threading.get_ident()
         if me in self._serving:
             return False
-        self._serving.add(me)
         self._buffer.turns = turns
         try:
+            self._serving.add(me)  # in here, as a signal handler may raise anywhere
             (call or self._producer.poll)(seconds)
         except Enough:
             pass

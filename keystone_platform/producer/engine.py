@@ -13,6 +13,7 @@ from keystone_platform.producer.audit import Auditor
 from keystone_platform.producer.client import Client
 from keystone_platform.producer.clients import Clients
 from keystone_platform.producer.directory import Directory
+from keystone_platform.producer.drain import Drain
 from keystone_platform.producer.failover import Failover
 from keystone_platform.producer.lanes import Lane, Lanes
 from keystone_platform.producer.lifetime import end_with_multiprocessing, register, unregister
@@ -29,7 +30,6 @@ MAX_STREAMS = 10_000
 _KEPT_HOURS = int((OLDEST + NEWEST).total_seconds()) // 3600 + 2
 """Hours that an event of now may be counted in, at most."""
 
-_FLUSH_STEP_S = 0.05
 _JUMP_MS = 1_000
 """A clock that goes back by more is told; less is what time servers do."""
 
@@ -74,6 +74,7 @@ class Engine:
         self.account = Account()
         self.reporter = Reporter(self._hook)
         self.clients = Clients(self.reporter, self.settings)
+        self._drain = Drain(self.clients, self.account)
         self.directory = Directory(self._roster, self._streams, MAX_STREAMS)
         self.failover: Failover | None = None
         self._auditor: Auditor | None = None
@@ -219,12 +220,8 @@ class Engine:
         return self.account.by_place()
 
     def flush(self, deadline_s: float) -> int:
-        """Wait until no event is on its way, at most that long; return how many still are."""
-        end = clock.monotonic() + deadline_s
-        while (pending := self.account.counts().pending) and (left := end - clock.monotonic()) > 0:
-            if not all(client.flush(min(left, _FLUSH_STEP_S)) for client in self.clients.all()):
-                break  # within a report: nothing moves before it returns
-        return pending
+        """Wait until no event is on its way, at most that long; return how many outcomes are not known."""
+        return self._drain.flush(deadline_s)
 
     def close(self, deadline_s: float) -> None:
         """Flush, give up the rest, write the last audit event, end the clients. Harmless to repeat.
@@ -243,8 +240,10 @@ class Engine:
         end = clock.monotonic() + deadline_s
         left = self.flush(deadline_s)
         self._is_over = True
-        for client in self.clients.all() if left else ():
-            client.give_up()
+        if left:
+            for client in self.clients.all():
+                client.give_up()
+            self._drain.settle()
         if self._auditor:
             self._auditor.close(max(0.0, end - clock.monotonic()))
         if self.failover:

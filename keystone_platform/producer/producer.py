@@ -22,7 +22,7 @@ from keystone_platform.producer.health import Condition
 from keystone_platform.producer.origin import Origin
 from keystone_platform.producer.problems import Hook
 from keystone_platform.producer.roster import Cluster, Properties, Roster
-from keystone_platform.producer.sender import Draft, Sender, Validate
+from keystone_platform.producer.sender import SIGNALLED, Draft, Sender, Validate
 from keystone_platform.producer.settings import ProducerSettings, Source, Streams
 from keystone_platform.producer.terms import Terms
 
@@ -137,6 +137,11 @@ class KeystoneProducer:
         buffer.taken += size
         try:
             lane.produce(lane.topic, payload, key, -1, report, None, millis, headers)
+        except TypeError as error:
+            tally.attempted -= 1
+            buffer.taken -= size
+            error.add_note(SIGNALLED)
+            raise
         except (BufferError, KafkaException, RuntimeError):
             tally.attempted -= 1
             buffer.taken -= size

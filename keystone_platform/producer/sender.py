@@ -31,6 +31,11 @@ from keystone_platform.producer.stamps import HOUR_MS, time_text
 
 _WAIT_STEP_S = 0.005
 
+SIGNALLED = "The event was not sent: a signal handler raised something while it was handed over."
+"""Said of a TypeError: confluent-kafka's client replaces by it what a handler raises while headers are read; nothing
+else of an event gets so far with a wrong type.
+"""
+
 Validate = Callable[[str, bytes], str | None]
 """Is given stream and payload; returns what is wrong with it, else None."""
 
@@ -106,6 +111,9 @@ class Sender:
                 lane = fresh
         except Refused as error:
             self._give_up(lane.tally, draft, guid, error, on_delivery)
+        except TypeError:  # see SIGNALLED
+            lane.tally.attempted -= 1
+            raise
         return guid
 
     async def room(self, stream: str, payload: bytes) -> None:
@@ -192,7 +200,11 @@ class Sender:
         except BufferError:
             buffer.freed += size
             return False
-        except (KafkaException, RuntimeError, TypeError, ValueError) as error:
+        except TypeError as error:
+            buffer.freed += size
+            error.add_note(SIGNALLED)
+            raise
+        except (KafkaException, RuntimeError, ValueError) as error:
             buffer.freed += size
             raise _refused(error) from error
         return True

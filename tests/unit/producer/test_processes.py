@@ -168,6 +168,32 @@ tell(counts.attempted - sent - handled, counts.pending, counts.dropped_total, pr
     assert lines == [[0, 0, 0, 0]]
 
 
+def test_sums_close_whatever_a_signal_handler_raises_and_wherever() -> None:
+    code = """
+import signal
+class Late(Exception): pass
+def handle(*_): raise Late
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # librdkafka's stand-in broker ends on a signal
+producer = KeystoneProducer(STAND_IN, "test")
+producer.send("s", b"{}")
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+signal.signal(signal.SIGALRM, handle)
+raised = 0
+while raised < 300:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        while True:
+            producer.send("s", b"{}")
+    except (Late, TypeError):  # what is raised while headers are read comes as the latter
+        raised += 1
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+counts = producer.close(60)
+tell(counts.pending, counts.attempted - counts.acknowledged - counts.dropped_total, counts.acknowledged > 0)
+"""
+    lines, _ = run(code, timeout=150)
+    assert lines == [[0, 0, True]]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_process_that_is_killed_ends_at_once(number: signal.Signals) -> None:
     """Nothing can be flushed then: what the last audit event did not say is not known (docs/producer.md)."""
