@@ -139,8 +139,10 @@ def _order(fleet: Fleet, chosen: list[str], cluster: str | None, why: str, file:
     written = topics.write(orders)
     if file:
         write_orders(file, known.with_newer(orders))
-    show_written(orders, written, file, as_json=as_json)
-    if file is None and all(answer.value is None for answer in written.values()):
+    is_lost = file is None and all(answer.value is None for answer in written.values())
+    if as_json or not is_lost:
+        show_written(orders, written, file, as_json=as_json)
+    if is_lost:
         told = "; ".join(f"{name}: {answer.error}" for name, answer in written.items())
         message = f"no cluster took the order: {told}"
         raise Transient(message, mend="With --file it is written into a file, for producers that read one.")

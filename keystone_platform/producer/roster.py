@@ -29,6 +29,19 @@ class Cluster:
     name: str
     kafka: Properties = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where there is no address, or what is no value of a property."""
+        wrong = [key for key, value in self.kafka.items() if not isinstance(value, str | int | float | bool)]
+        if wrong:
+            message = (
+                f"{wrong[0]} of cluster {self.name}: {type(self.kafka[wrong[0]]).__name__} is no value of a property"
+            )
+            raise ValueError(message)
+        servers = self.kafka.get("bootstrap.servers") or self.kafka.get("metadata.broker.list")
+        if not isinstance(servers, str) or not servers:
+            message = f"cluster {self.name} has no address: give `bootstrap.servers` as host:port,host:port"
+            raise ValueError(message)
+
 
 @dataclass(frozen=True)
 class Roster:

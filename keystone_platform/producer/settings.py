@@ -60,8 +60,11 @@ class Source:
         """Return the source, on this machine unless it is another.
 
         Raises:
-            ValueError: a slash, which would cut one of them in the table.
+            ValueError: the service has no name; or a slash, which would cut one of them in the table.
         """
+        if not isinstance(app, str) or not app:
+            message = f"app={app!r} is no name of a service: pass a text that says which one sends"
+            raise ValueError(message)
         host = host or socket.gethostname()
         if "/" in host or "/" in app:
             message = f"a slash in {host!r} or {app!r}: it parts host and app in the header {envelope.CE_SOURCE}"

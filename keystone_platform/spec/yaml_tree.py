@@ -100,7 +100,10 @@ def read_yaml(text: str) -> YamlTree:
     except RecursionError:
         return _too_deep(1)
     if not documents:
-        what, mend = "the file is empty", "Declare a stream, or delete the file."
+        what, mend = (
+            "the file is empty",
+            "Write what it is for (docs/streams.md, docs/failover.md), or delete the file.",
+        )
         return YamlTree(None, {}, (YamlProblem(1, (), what, mend),))
     if len(documents) > 1:
         line = documents[1].start_mark.line + 1

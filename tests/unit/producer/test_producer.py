@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,7 @@ def test_a_producer_that_is_pointed_elsewhere_counts_each_cluster_apart() -> Non
         producer.close(20)
         assert producer.counts_by_place() == {Place("s", "a"): Counts(1, 1), Place("s", "b"): Counts(2, 2)}
         with pytest.raises(ValueError, match="nonsense"):
-            producer.point_at(Cluster("c", {"nonsense": "1"}))
+            producer.point_at(Cluster("c", {**NOWHERE, "nonsense": "1"}))
 
 
 def test_a_client_that_librdkafka_has_ended_is_replaced() -> None:
@@ -184,6 +185,21 @@ def test_librdkafka_does_not_repeat_itself_in_the_log(caplog: pytest.LogCaptureF
 def test_a_wrong_property_is_told_at_once() -> None:
     with pytest.raises(ValueError, match=r"compresion\.type"):
         KeystoneProducer({**NOWHERE, "compresion.type": "lz4"}, app="test")
+
+
+@pytest.mark.parametrize(
+    ("kafka", "what"),
+    [({}, "no address"), ({"bootstrap.servers": 5}, "no address"), ({**NOWHERE, "linger.ms": None}, r"linger\.ms")],
+)
+def test_a_cluster_without_address_or_with_no_value_is_refused(kafka: dict[str, Any], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        KeystoneProducer(kafka, app="test")
+
+
+@pytest.mark.parametrize("app", ["", None, 5])
+def test_a_service_without_a_name_is_refused(app: Any) -> None:
+    with pytest.raises(ValueError, match="name of a service"):
+        KeystoneProducer(NOWHERE, app=app)
 
 
 @pytest.mark.parametrize(("host", "app"), [("h", "a/b"), ("h/i", "a")])
