@@ -18,7 +18,19 @@ Header = tuple[str, str | bytes]
 class Lane:
     """One stream in one hour on one client; its methods are what librdkafka's reports call."""
 
-    __slots__ = ("_reporter", "buffer", "client", "max_block_s", "produce", "stream", "tally", "topic", "type")
+    __slots__ = (
+        "_reporter",
+        "buffer",
+        "client",
+        "max_block_s",
+        "produce",
+        "report",
+        "report_keyed",
+        "stream",
+        "tally",
+        "topic",
+        "type",
+    )
 
     def __init__(
         self,
@@ -39,6 +51,9 @@ class Lane:
         self.buffer = buffer
         self.type: Header = (envelope.CE_TYPE, stream)
         self._reporter = reporter
+        # bound once: `send` hands one of them over with each event
+        self.report = self.delivered
+        self.report_keyed = self.delivered_keyed
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """Take a report of an event without key, extensions and callback."""

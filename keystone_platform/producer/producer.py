@@ -122,15 +122,15 @@ class KeystoneProducer:
         except (KeyError, TypeError, StopIteration):  # the hour's first of the stream; no name; the 4,097th of a ms
             return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
         if key is None:
-            size, report = len(payload) + EVENT_BYTES, lane.delivered
+            size, report = len(payload) + EVENT_BYTES, lane.report
         elif type(key) is bytes:
-            size, report = len(payload) + len(key) + EVENT_BYTES, lane.delivered_keyed
+            size, report = len(payload) + len(key) + EVENT_BYTES, lane.report_keyed
         else:
             return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
         tally, buffer = lane.tally, lane.buffer
         if size > MAX_EVENT_BYTES or buffer.taken - buffer.freed + size > buffer.limit:
             return self._sender.send(Draft(stream, payload, key, time, extensions), on_delivery)
-        guid = stamp.head + digits + stamp.tail
+        guid = f"{stamp.head}{digits}{stamp.tail}"
         # what routers read comes last, as they look from the end
         headers = [_SPECVERSION, lane.type, stamp.time, (CE_ID, guid), self._source]
         attempted = tally.attempted = tally.attempted + 1
