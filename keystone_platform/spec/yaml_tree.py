@@ -102,7 +102,7 @@ def read_yaml(text: str) -> YamlTree:
     if not documents:
         what, mend = (
             "the file is empty",
-            "Write what it is for (docs/streams.md, docs/failover.md), or delete the file.",
+            "Declare a stream, or in clusters.yaml clusters; or delete the file.",
         )
         return YamlTree(None, {}, (YamlProblem(1, (), what, mend),))
     if len(documents) > 1:
